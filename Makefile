@@ -1,0 +1,50 @@
+# Everything a developer or a visitor needs; `make` alone prints this menu.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := menu
+.PHONY: menu demo test lint bench catalogue clean
+
+menu: ## print this menu
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, platform (60 s, no hardware)
+	$(BIN)/instrument-agent demo
+
+test: $(VENV)/dev-ready ## all tests (under 6 minutes)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build
+	$(PIP) install --no-deps --target build/lint .
+	cd build/lint && ../../$(BIN)/mypy --config-file ../../setup.cfg -p instrument_agent
+	PYTHONPATH=build/lint $(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured in the same run
+	$(BIN)/python -m benchmarks.replay_speed
+
+catalogue: $(VENV)/dev-ready ## collect the sentences for people and compile the Chinese catalogue
+	$(BIN)/python -m tests.catalogue
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv"; exit 1; }
+
+$(VENV)/demo-ready: $(VENV)/bin/python setup.cfg
+	@echo "Setting up in $(VENV) (once, about a minute) ..."
+	@$(PIP) install --editable '.[platform]'
+	@touch $@
+
+$(VENV)/dev-ready: $(VENV)/bin/python setup.cfg
+	@echo "Setting up in $(VENV) (once, about a minute) ..."
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/demo-ready

@@ -1,0 +1,60 @@
+"""The command ``instrument-agent``."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from instrument_agent import __version__
+from instrument_agent.core.errors import AgentError, ConfigError
+from instrument_agent.i18n import _
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
+
+# Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
+COMMANDS = ("check", "demo", "replay", "run", "sessions", "status")
+
+
+class LazyGroup(click.Group):
+    """Finds a command in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing its module."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"instrument_agent.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    help=_("Says honestly what a scientific instrument did, and gets that to the platform exactly once."),
+    epilog=_("Begin with:  instrument-agent demo"),
+)
+@click.version_option(__version__, prog_name="instrument-agent")
+def cli() -> None:
+    """Find and run a command."""
+
+
+def main() -> None:
+    """Run the command line; errors the product knows become a sentence and what to do next."""
+    try:
+        cli()
+    except AgentError as error:
+        click.echo(_("Error: {error}").format(error=error), err=True)
+        if error.hint:
+            click.echo(_("What to do: {hint}").format(hint=error.hint), err=True)
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (head, less) had enough
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

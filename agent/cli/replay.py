@@ -1,0 +1,102 @@
+"""``instrument-agent replay``: a recorded trace through the same core as the daemon's readings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from instrument_agent.cli.options import as_csv, as_json
+from instrument_agent.config import ActivityConfig
+from instrument_agent.core.activity import Rules
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_S, Observation
+from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.step import Event, State, begin, end, step
+from instrument_agent.drivers.trace import trace_rows
+from instrument_agent.i18n import _
+
+
+@click.command(
+    help=_("Play a recorded trace (timestamp_s,value) through the rules and print what the instrument did."),
+    epilog=_("Example:  instrument-agent replay trace.csv --off-below 5 --run-above 900 --sessions"),
+)
+@click.argument("trace", type=click.Path(path_type=Path))
+@click.option("--off-below", type=float, required=True, help=_("off while the value is below this"))
+@click.option("--run-above", type=float, required=True, help=_("a run begins at this value"))
+@click.option("--run-below", type=float, help=_("a run ends below this value (default: --run-above)"))
+@click.option("--min-on-s", type=float, default=60.0, show_default=True, help=_("a shorter pulse is no run"))
+@click.option("--min-off-s", type=float, default=120.0, show_default=True, help=_("a shorter pause ends no run"))
+@click.option("--off-settle-s", type=float, default=10.0, show_default=True, help=_("a shorter dip is not off"))
+@click.option("--sessions", "only_runs", is_flag=True, help=_("print run sessions instead of intervals"))
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+def replay(
+    trace: Path,
+    off_below: float,
+    run_above: float,
+    run_below: float | None,
+    min_on_s: float,
+    min_off_s: float,
+    off_settle_s: float,
+    only_runs: bool,
+    form: str,
+) -> None:
+    """Print intervals or run sessions in seconds of the trace's own clock."""
+    if not 0 < off_below <= (run_above if run_below is None else run_below) <= run_above:
+        raise ConfigError(_("the thresholds must satisfy 0 < off_below <= run_below <= run_above"))
+    rules = ActivityConfig(
+        off_below=off_below,
+        run_above=run_above,
+        run_below=run_below,
+        min_on_s=min_on_s,
+        min_off_s=min_off_s,
+        off_settle_s=off_settle_s,
+    ).rules()
+    events = list(replayed(trace, rules))
+    if only_runs:
+        rows = [_run_row(event) for event in events if isinstance(event, RunSession)]
+        columns = ["start", "end", "running_s", "unseen_s"]
+    else:
+        rows = [_interval_row(event) for event in events if isinstance(event, Interval)]
+        columns = ["start", "end", "state"]
+    click.echo(as_json(rows) if form == "json" else as_csv(rows, columns))
+
+
+def replayed(trace: Path, rules: Rules) -> Iterator[Event]:
+    """Yield what becomes certain as the trace is read.
+
+    Raises:
+        BadRow: a row of the trace is not a reading.
+    """
+    state: State | None = None
+    for at_s, value in trace_rows(trace):
+        at_ns = round(at_s * NS_PER_S)
+        if state is None:
+            state = begin("replay", at_ns)
+        state, events = step(rules, state, Observation(at_ns, {rules.channel: value}))
+        yield from events
+    if state is None:
+        raise ConfigError(_("the trace {path} has no rows").format(path=trace))
+    yield from end(rules, state)[1]
+
+
+def _interval_row(interval: Interval) -> dict[str, object]:
+    return {
+        "start": _seconds(interval.start_ns),
+        "end": _seconds(interval.end_ns),
+        "state": interval.activity.value,
+    }
+
+
+def _run_row(run: RunSession) -> dict[str, object]:
+    return {
+        "start": _seconds(run.start_ns),
+        "end": _seconds(run.end_ns),
+        "running_s": _seconds(run.end_ns - run.start_ns - run.unseen_ns),
+        "unseen_s": _seconds(run.unseen_ns),
+    }
+
+
+def _seconds(nanoseconds: int) -> float | int:
+    seconds = nanoseconds / NS_PER_S
+    return int(seconds) if seconds.is_integer() else seconds

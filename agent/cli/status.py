@@ -1,0 +1,139 @@
+"""``instrument-agent status``: what the box and its instruments do now."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from instrument_agent.cli import words
+from instrument_agent.cli.options import as_json, config_option
+from instrument_agent.i18n import _
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@click.command(
+    help=_("Show what each instrument does, how it is read, and what waits for delivery."),
+    epilog=_("Example:  instrument-agent status --json"),
+)
+@config_option
+@click.option("--json", "json_wanted", is_flag=True, help=_("print everything as one JSON object"))
+def status(config_path: Path, json_wanted: bool) -> None:
+    """Ask the running agent; without one, look into the database."""
+    from instrument_agent.config import load_config
+
+    config = load_config(config_path)
+    found = current_status(config)
+    if json_wanted:
+        click.echo(as_json(found))
+        return
+    from rich.console import Console
+
+    Console().print(status_view(found, config.box.timezone))
+
+
+def current_status(config: Any) -> dict[str, Any]:  # Config, imported only where it is used
+    """Return the status from the running agent, or from its database if none runs."""
+    from instrument_agent.clock import read_boot_id
+    from instrument_agent.control import NoAgent, ask
+    from instrument_agent.snapshot import stopped_status
+
+    try:
+        answer: dict[str, Any] = ask(config.box.runtime_dir, {"do": "status"})
+    except NoAgent:
+        return stopped_status(config, read_boot_id())
+    return answer
+
+
+def status_view(found: dict[str, Any], zone: str) -> "RenderableType":
+    """Return the status as a picture for a terminal."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [_headline(found, zone), _instruments(found), _destinations(found)]
+    if found.get("storage_error"):
+        parts.append(f"[bold red]{_('Nothing can be written down:')}[/] {found['storage_error']}")
+    parts += [
+        f"[red]{item['instrument_id']}:[/] {item['driver']['error']}. {item['driver']['hint']}"
+        for item in found["instruments"]
+        if item["driver"] and item["driver"]["error"]
+    ]
+    parts += [
+        f"[red]{item['name']}:[/] {item['contact']['error']}. {item['contact']['hint']}"
+        for item in found["destinations"]
+        if item.get("contact", {}).get("error")
+    ]
+    return Group(*parts)
+
+
+def _headline(found: dict[str, Any], zone: str) -> str:
+    utc = found["utc"]
+    clock = words.local_time(utc["at_ms"], zone) if utc else _("the time is not known yet")
+    state = _("running") if found["running"] else f"[bold red]{_('no agent is running')}[/]"
+    return f"[bold]{_('Box')} {found['box_id']}[/]  {_('agent')}: {state}  {clock}  {found['config']}"
+
+
+def _instruments(found: dict[str, Any]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(expand=False)
+    for title in (
+        _("instrument"),
+        _("activity"),
+        _("for"),
+        _("reading"),
+        _("open run"),
+        _("running time"),
+        _("coverage"),
+        _("driver"),
+    ):
+        table.add_column(title)
+    for item in found["instruments"]:
+        activity = item["activity"]
+        word = words.activity_word(activity)
+        reason = words.reason_word(item["reason"])
+        run = item["open_run"]
+        table.add_row(
+            f"{item['instrument_id']}\n[dim]{item['name_zh'] or item['name_en']}[/]",
+            f"[{words.ACTIVITY_STYLE[activity]}]{word}[/]" + (f"\n{reason}" if reason else ""),
+            words.duration(found["boottime_ms"] - item["since_ms"]) if found["running"] else words.NOTHING,
+            words.reading({key: value for key, value in item["reading"].items() if key.endswith(("_w", "_a", "_v"))}),
+            words.duration(found["boottime_ms"] - run["start_ms"]) if run and found["running"] else words.NOTHING,
+            words.duration(item["spent_ms"]["running"]),
+            words.percent(item["coverage"]),
+            _driver(item["driver"]),
+        )
+    return table
+
+
+def _driver(health: dict[str, Any] | None) -> str:
+    if health is None:
+        return words.NOTHING
+    if health["failing"]:
+        return f"[red]{words.reason_word(health['failing'])}[/]"
+    return "[green]" + _("ok") + "[/] " + _("{reads} reads, {failures} failed").format(**health)
+
+
+def _destinations(found: dict[str, Any]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(expand=False)
+    for title in (
+        _("destination"),
+        _("records made"),
+        _("acknowledged"),
+        _("waiting"),
+        _("refused"),
+        _("last acknowledgement"),
+        _("heartbeats"),
+    ):
+        table.add_column(title)
+    for item in found["destinations"]:
+        queue = item["queue"]
+        ago = words.NOTHING
+        if queue["acked_at_ns"] is not None and queue["acked_boot_id"] == found["boot_id"]:
+            passed = words.duration(found["boottime_ms"] - queue["acked_at_ns"] // 1_000_000)
+            ago = _("{time} ago").format(time=passed)
+        counts = (queue["made"], queue["acknowledged"], queue["waiting"], queue["dead_lettered"])
+        table.add_row(item["name"], *(str(count) for count in counts), ago, str(item.get("heartbeats_sent", "-")))
+    return table

@@ -1,0 +1,71 @@
+"""The field's words and forms for values, as people read them."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from instrument_agent.core.readings import UnknownReason
+from instrument_agent.i18n import _
+
+NOTHING = "-"
+
+
+def activity_word(activity: str) -> str:
+    """Return an activity in the reader's language."""
+    words = {
+        "off": _("off"),
+        "standby": _("standby"),
+        "running": _("running"),
+        "unknown": _("unknown"),
+    }
+    return words[activity]
+
+
+def reason_word(reason: str | None) -> str:
+    """Return why a time is unknown, in the reader's language; empty for no reason."""
+    if not reason:
+        return ""
+    words = {
+        UnknownReason.AGENT_STOPPED: _("the agent was stopped"),
+        UnknownReason.AGENT_CRASHED: _("the agent crashed"),
+        UnknownReason.POWER_LOSS: _("the box had no power"),
+        UnknownReason.DRIVER_UNAVAILABLE: _("the device does not answer"),
+        UnknownReason.DRIVER_ERROR: _("the driver failed"),
+        UnknownReason.DRIVER_HUNG: _("the driver hangs"),
+        UnknownReason.IMPLAUSIBLE_READING: _("the reading is not credible"),
+        UnknownReason.NOT_POLLED: _("not read yet"),
+    }
+    return words[UnknownReason(reason)]
+
+
+ACTIVITY_STYLE = {"off": "dim", "standby": "yellow", "running": "bold green", "unknown": "bold red"}
+
+
+def duration(milliseconds: int | None) -> str:
+    """Return a duration as h:mm:ss."""
+    if milliseconds is None:
+        return NOTHING
+    seconds = round(milliseconds / 1000)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def local_time(utc_ms: int | None, zone: str) -> str:
+    """Return a UTC time (ms since 1970) in the box's zone; a dash where UTC is not known."""
+    if utc_ms is None:
+        return NOTHING
+    return datetime.fromtimestamp(utc_ms / 1000, tz=UTC).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 in percent; a dash where there is nothing to take a share of."""
+    return NOTHING if share is None else f"{100 * share:.1f} %"
+
+
+def reading(values: dict[str, object]) -> str:
+    """Return a reading in one line, numbers to four digits."""
+    parts = []
+    for name, value in values.items():
+        quantity, _underscore, unit = name.rpartition("_")
+        shown = f"{value:.4g}" if isinstance(value, int | float) and abs(value) < 1000 else value  # noqa: PLR2004
+        shown = f"{value:.0f}" if isinstance(value, int | float) and abs(value) >= 1000 else shown  # noqa: PLR2004
+        parts.append(f"{quantity} {NOTHING if value is None else shown} {unit}")
+    return ", ".join(parts) or NOTHING

@@ -1,0 +1,156 @@
+"""Binds a TOML table to the fields of a dataclass and notes every mistake instead of stopping at the first.
+
+A field's annotation says which kind of value it takes: ``str``, ``int``, ``float``, ``bool`` or ``Path``, or one
+of these ``| None``. A value for any other annotation is handed over as it stands. A field's metadata may narrow it:
+``choices`` (a tuple), ``low`` and ``high`` (both inclusive), ``check`` (a function that raises Unfit).
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from instrument_agent.config_mistakes import KeyPath, Notebook, Unfit, nearest, shortened
+from instrument_agent.i18n import _
+
+
+def bind(
+    cls: type[Any], table: Mapping[str, object], at: KeyPath, book: Notebook, beside: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the values that are good, with the defaults of the keys that are not there.
+
+    Whatever is wrong is noted in ``book``: a missing, unknown or unfit key. Keys in ``beside`` belong in the same
+    table but are bound by the caller.
+    """
+    options = _options(cls)
+    valid = [field.name for field in options if field.name not in beside]
+    note_unknown([*valid, *beside], table, at, book)
+    kinds = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in options:
+        if field.name in beside:
+            continue
+        here = (*at, field.name)
+        if field.name in table:
+            try:
+                values[field.name] = _fitted(field, kinds[field.name], table[field.name], book.path.absolute().parent)
+            except Unfit as unfit:
+                book.note(here, unfit.problem, unfit.hint)
+        elif field.default is not MISSING:
+            values[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            values[field.name] = field.default_factory()
+        else:
+            book.note(here, _("this key is required"))
+    return values
+
+
+def note_unknown(valid: Sequence[str], table: Mapping[str, object], at: KeyPath, book: Notebook) -> None:
+    """Note every key of a table that is not one of ``valid``."""
+    for key in table:
+        if key not in valid:
+            hint = nearest(key, valid) or _("valid keys: {keys}").format(keys=", ".join(valid))
+            book.note((*at, key), _("there is no such key"), hint)
+
+
+def _options(cls: type[Any]) -> list[Field[Any]]:
+    return [field for field in fields(cls) if field.init and not field.name.startswith("_")]
+
+
+def _fitted(field: Field[Any], annotation: Any, value: object, folder: Path) -> object:
+    fitted = _converted(_kind(annotation), value, folder)
+    choices = field.metadata.get("choices")
+    if choices is not None and fitted not in choices:
+        allowed = ", ".join(shortened(choice) for choice in choices)
+        raise Unfit(
+            _("must be one of {choices}, not {value}").format(choices=allowed, value=shortened(value)),
+            nearest(str(fitted), [str(choice) for choice in choices]),
+        )
+    if isinstance(fitted, int | float):
+        _check_range(fitted, field.metadata.get("low"), field.metadata.get("high"))
+    check = field.metadata.get("check")
+    if check is not None:
+        check(fitted)
+    return fitted
+
+
+def _kind(annotation: Any) -> Any:
+    """Return what stands beside None, as None cannot be written in TOML."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    members = [member for member in get_args(annotation) if member is not type(None)]
+    return members[0] if len(members) == 1 else Any
+
+
+def _converted(kind: Any, value: object, folder: Path) -> object:
+    if kind is str:
+        return _text(value)
+    if kind is Path:
+        # A path from the config file's folder means the same for the daemon and for `check`, wherever they start.
+        return folder / _text(value, empty=False)
+    if kind is float:
+        return _number(value)
+    if kind is int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Unfit(_("must be a whole number, not {value}").format(value=_shown(value)), _unquote_hint(value))
+        return value
+    if kind is bool and not isinstance(value, bool):
+        raise Unfit(_("must be true or false, not {value}").format(value=_shown(value)))
+    return value
+
+
+def _text(value: object, *, empty: bool = True) -> str:
+    if not isinstance(value, str):
+        raise Unfit(_("must be text in quotes, not {value}").format(value=_shown(value)))
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in value):
+        raise Unfit(_("must not contain line breaks or other control characters"))
+    if not value and not empty:
+        raise Unfit(_("must not be empty"), _("leave the key out instead"))
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unfit(_("must be a number, not {value}").format(value=_shown(value)), _unquote_hint(value))
+    try:
+        number = float(value)
+    except OverflowError:  # TOML itself does not limit whole numbers
+        number = math.inf
+    if not math.isfinite(number):
+        raise Unfit(_("must be a finite number"))
+    return number
+
+
+def _unquote_hint(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    return _("write it without quotes")
+
+
+def _shown(value: object) -> str:
+    """Name what stands there without repeating a text: somebody may have typed a password."""
+    if isinstance(value, str):
+        return _("text")
+    if isinstance(value, Mapping):
+        return _("a table")
+    if isinstance(value, list):
+        return _("a list")
+    return shortened(value) if isinstance(value, bool | int | float) else _("a date or time")
+
+
+def _check_range(number: float, low: float | None, high: float | None) -> None:
+    if (low is None or number >= low) and (high is None or number <= high):
+        return
+    if low is None:
+        sentence = _("must be at most {high}, not {value}")
+    elif high is None:
+        sentence = _("must be at least {low}, not {value}")
+    else:
+        sentence = _("must be between {low} and {high}, not {value}")
+    raise Unfit(sentence.format(low=low, high=high, value=shortened(number)))

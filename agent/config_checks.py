@@ -1,0 +1,94 @@
+"""What values of the config file must be to each other; each check looks at whatever values are good by themselves."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from instrument_agent.config_mistakes import KeyPath, Notebook, key_text, shortened
+from instrument_agent.i18n import _
+
+_LINE_SETTINGS = ("baud", "parity", "stop_bits")
+
+Values = Mapping[str, Any]
+"""The good values of one table."""
+
+
+def bus_name(options: Values) -> str | None:
+    """Return the bus a driver's options put it on: a serial port, or ``host:tcp_port``; None is a bus of its own."""
+    if options.get("port"):
+        return str(options["port"])
+    if options.get("host"):
+        return f"{str(options['host']).lower()}:{options.get('tcp_port', '')}"
+    return None
+
+
+def check_unique(tables: Sequence[tuple[KeyPath, Values]], key: str, book: Notebook) -> None:
+    """Note every table whose ``key`` an earlier one already has."""
+    first: dict[str, KeyPath] = {}
+    for at, values in tables:
+        value = values.get(key)
+        if value is not None and first.setdefault(value, at) is not at:
+            problem = _("{value} is already taken by {other}")
+            book.note((*at, key), problem.format(value=shortened(value), other=key_text(first[value])))
+
+
+def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Notebook) -> None:
+    """Note thresholds and times that contradict each other; ``values`` are those of the activity table."""
+    off_below = values.get("off_below")
+    run_above = values.get("run_above", math.inf)
+    run_below = values.get("run_below")
+    if off_below is not None and off_below <= 0:
+        book.note((*at, "off_below"), _("must be greater than 0"), _("below it the instrument counts as off"))
+    if off_below is not None and run_below is None and off_below > run_above:
+        _note_order(("off_below", off_below), ("run_above", run_above), at, book)
+    if run_below is not None and run_below > run_above:
+        _note_order(("run_below", run_below), ("run_above", run_above), at, book)
+    if off_below is not None and run_below is not None and off_below > run_below:
+        _note_order(("off_below", off_below), ("run_below", run_below), at, book)
+    gap_s, bridge_s = values.get("gap_s"), values.get("bridge_s")
+    if gap_s is not None and bridge_s is not None and gap_s > bridge_s:
+        _note_order(("gap_s", gap_s), ("bridge_s", bridge_s), at, book)
+    if gap_s is not None and poll_s is not None and poll_s >= gap_s:
+        problem = _("must be longer than poll_s ({poll_s} s), or all time would be unknown")
+        book.note((*at, "gap_s"), problem.format(poll_s=poll_s))
+
+
+def _note_order(less: tuple[str, float], more: tuple[str, float], at: KeyPath, book: Notebook) -> None:
+    problem = _("must not be greater than {other} ({limit}), but is {value}")
+    book.note((*at, less[0]), problem.format(other=more[0], limit=more[1], value=less[1]))
+
+
+def check_buses(drivers: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
+    """Note instruments that share a bus but not its settings, or that ask the same unit on it.
+
+    ``drivers`` are the options of each driver table, defaults included.
+    """
+    buses: dict[str, list[tuple[KeyPath, Values]]] = {}
+    for at, options in drivers:
+        name = bus_name(options)
+        if name is not None:
+            buses.setdefault(name, []).append((at, options))
+    for name, members in buses.items():
+        _check_line_settings(name, members, book)
+        _check_units(name, members, book)
+
+
+def _check_line_settings(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
+    for setting in _LINE_SETTINGS:
+        having = [(at, options[setting]) for at, options in members if setting in options]
+        for at, value in having[1:]:
+            first_at, first = having[0]
+            if value != first:
+                problem = _("{value} here, but {first} in {other} on the same bus {bus}").format(
+                    value=shortened(value), first=shortened(first), other=key_text(first_at), bus=shortened(name)
+                )
+                book.note((*at, setting), problem, _("all meters on one bus need the same settings"))
+
+
+def _check_units(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
+    first: dict[int | str, KeyPath] = {}
+    for at, options in members:
+        unit = options.get("unit_id")
+        if isinstance(unit, int | str) and first.setdefault(unit, at) is not at:
+            problem = _("unit {unit} on the bus {bus} is already asked by {other}")
+            book.note((*at, "unit_id"), problem.format(unit=unit, bus=shortened(name), other=key_text(first[unit])))

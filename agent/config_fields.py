@@ -1,0 +1,81 @@
+"""What a single value of the config file must look like, where its kind and range do not say it all.
+
+Each check returns nothing or raises Unfit.
+"""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from instrument_agent.config_mistakes import Unfit, nearest, shortened
+from instrument_agent.i18n import _
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CREDIT_CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{18}")
+_CREDIT_CODE_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def check_identifier(text: str) -> None:
+    """Check an id: it becomes part of URLs and file names."""
+    if not _IDENTIFIER.fullmatch(text):
+        raise Unfit(
+            _("must be 1 to 64 letters, digits, dots, hyphens or underscores, not {value}").format(
+                value=shortened(text)
+            ),
+            _("it begins with a letter or digit; Chinese names go into name_zh"),
+        )
+
+
+def check_credit_code(text: str) -> None:
+    """Check a unified social credit code (GB 32100-2015), if one is given; its last character follows from the rest."""
+    if not text:
+        return
+    if not _CREDIT_CODE.fullmatch(text):
+        raise Unfit(_("must be 18 digits and capital letters, without I, O, S, V and Z"))
+    # GB 32100-2015, 5.3: weight 3^(i-1) mod 31 for the i-th of the first 17 characters.
+    weighted = sum(_CREDIT_CODE_DIGITS.index(letter) * pow(3, place, 31) for place, letter in enumerate(text[:17]))
+    if _CREDIT_CODE_DIGITS[-weighted % 31] != text[17]:
+        raise Unfit(
+            _("its check character does not fit: one of the 18 is wrong"),
+            _("copy it from the certificate of the institution"),
+        )
+
+
+def check_timezone(name: str) -> None:
+    """Check the name of a time zone against the zones this machine knows."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # no such zone, not a zone's name, the name of a directory of zones
+        raise Unfit(
+            _("there is no time zone {name}").format(name=shortened(name)),
+            nearest(name, available_timezones()) or _("for example Asia/Shanghai"),
+        ) from None
+
+
+def check_url(text: str) -> None:
+    """Check a destination's address; records go in plain text only to this machine itself."""
+    try:
+        url = urlsplit(text)
+        _host_and_port = (url.hostname, url.port)  # both are parsed only now, and may be nonsense
+    except ValueError:
+        raise Unfit(_("is not a valid URL")) from None
+    if url.scheme not in ("https", "http") or not url.hostname or not text.isascii() or " " in text:
+        raise Unfit(_("must be a URL such as https://platform.example.org"))
+    if "@" in url.netloc:
+        raise Unfit(
+            _("must not contain a user name or password"), _("put the token into a file and name it in credential_file")
+        )
+    if "?" in text or "#" in text:
+        raise Unfit(_("must end with the path: no ? and no #"))
+    if url.scheme == "http" and not _is_loopback(url):
+        raise Unfit(_("plain http is allowed only to this machine itself"), _("use https"))
+
+
+def _is_loopback(url: SplitResult) -> bool:
+    if url.hostname == "localhost":
+        return True
+    try:
+        return ip_address(url.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,90 @@
+"""Mistakes in a config file: where they are, what is wrong, what to do. All of them are told at once."""
+
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.i18n import _
+
+KeyPath = tuple[str | int, ...]
+"""Where a value is in the file: keys, and positions in arrays counted from 0."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing to correct; ``line`` counts from 1 and is None where the file as a whole is meant."""
+
+    path: Path
+    line: int | None
+    key: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return ``file:line: key: problem (hint)``, leaving out what is not known."""
+        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        sentence = ": ".join(part for part in (place, self.key, self.problem) if part)
+        return f"{sentence} ({self.hint})" if self.hint else sentence
+
+
+class InvalidConfig(ConfigError):
+    """A config file with mistakes; ``mistakes`` holds every one of them, in the order of their lines."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line or 0)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class Unfit(Exception):
+    """A value that does not do for its key; the one who knows the key turns it into a Mistake."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+
+class Notebook:
+    """Collects the mistakes of one file; ``lines`` tells on which line a key stands."""
+
+    def __init__(self, path: Path, lines: Mapping[KeyPath, int]) -> None:
+        self.path = path
+        self.mistakes: list[Mistake] = []
+        self._lines = lines
+
+    def note(self, at: KeyPath, problem: str, hint: str = "") -> None:
+        """Write down a mistake; what stands nowhere (a missing key) gets the line of the table it belongs in."""
+        known = (self._lines[at[:end]] for end in range(len(at), 0, -1) if at[:end] in self._lines)
+        self.mistakes.append(Mistake(self.path, next(known, None), key_text(at), problem, hint))
+
+
+def key_text(at: KeyPath) -> str:
+    """Return a key path as people write it; arrays count from 1: ``instrument[1]`` is the first one."""
+    text = ""
+    for part in at:
+        if isinstance(part, int):
+            text += f"[{part + 1}]"
+            continue
+        # Keys from the file may hold anything, even control sequences for the terminal.
+        shown = part if _BARE_KEY.fullmatch(part) else shortened(part)
+        text += f".{shown}" if text else shown
+    return text
+
+
+def shortened(value: object) -> str:
+    """Return a value from the file as it can be shown in a sentence: short, and nothing in it acts on a terminal."""
+    return str(value).lower() if isinstance(value, bool) else _SHORT.repr(value)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return a hint with the valid word most like ``word``, or an empty one."""
+    found = get_close_matches(word[:60], list(valid), n=1)
+    return _("did you mean {word}?").format(word=found[0]) if found else ""

@@ -1,0 +1,102 @@
+"""The agent's local socket: one line of JSON asks, one line answers.
+
+The running agent owns the ports and the database, so a command that needs either asks it here. Who may open the
+socket (mode 0660) may ask.
+"""
+
+import json
+import logging
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from instrument_agent.i18n import _
+
+log = logging.getLogger(__name__)
+
+SOCKET_NAME = "control.sock"
+LONGEST_LINE = 1_000_000
+ANSWER_WITHIN_S = 10.0
+
+Answers = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+
+
+class NoAgent(Exception):
+    """No agent answers on this socket."""
+
+
+class ControlServer:
+    """Answers requests on threads of its own until closed."""
+
+    def __init__(self, runtime_dir: Path, answers: Answers) -> None:
+        runtime_dir.mkdir(parents=True, exist_ok=True)
+        self._path = runtime_dir / SOCKET_NAME
+        # Only the holder of the state lock comes here, so what is left is a dead agent's.
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o117)
+        try:
+            self._server = _Server(str(self._path), _Handler)
+        finally:
+            os.umask(before)
+        self._server.answers = answers
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
+    """Ask the running agent.
+
+    Raises:
+        NoAgent: none answers here.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_WITHIN_S)
+            connection.connect(str(runtime_dir / SOCKET_NAME))
+            with connection.makefile("rwb") as stream:
+                stream.write(json.dumps(request).encode() + b"\n")
+                stream.flush()
+                answer = json.loads(stream.readline())
+    except (OSError, ValueError) as error:
+        raise NoAgent(str(error)) from error
+    if "error" in answer:
+        raise NoAgent(answer["error"])
+    return answer["answer"]
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    answers: Answers = {}  # noqa: RUF012  # replaced, never changed
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+    timeout = ANSWER_WITHIN_S
+
+    def handle(self) -> None:
+        """Answer the requests of one connection."""
+        while line := self.rfile.readline(LONGEST_LINE):
+            self.wfile.write(json.dumps(self._answer(line), ensure_ascii=False).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            handler = self.server.answers[request["do"]]
+        except (ValueError, KeyError, TypeError):
+            return {"error": _("the request is not understood")}
+        try:
+            return {"answer": handler(request)}
+        except Exception as error:
+            log.exception("answering %r failed", request["do"])
+            return {"error": str(error)}

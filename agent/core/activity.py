@@ -1,0 +1,146 @@
+"""From a stream of numbers to on or off: median, hysteresis, minimum times, back-dating.
+
+Two switches decide an instrument's activity. One says whether it is powered, one whether it is running; running
+wins. A switch is on or off and changes only after the other side has been seen for its minimum time without a
+break; the change is then dated back to when the other side began:
+
+    off --(value >= above for min_on)--> on          dated to the first value at or over `above`
+    on  --(value <  below for min_off)--> off        dated to the first value under `below`
+    between `below` and `above` the side last seen goes on
+
+So a pulse shorter than min_on is no run, and a pause shorter than min_off does not end one.
+"""
+
+from dataclasses import dataclass
+
+from instrument_agent.core.readings import Activity
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one instrument is judged; thresholds are in the unit of ``channel``, times in nanoseconds.
+
+    ``off_settle_ns`` is how long a value must stay under ``off_below`` before "off" is believed.
+    Silence longer than ``gap_ns`` is unknown; a run may span silence of at most ``bridge_ns``.
+    """
+
+    channel: str
+    off_below: float
+    run_above: float
+    run_below: float
+    min_on_ns: int
+    min_off_ns: int
+    off_settle_ns: int
+    gap_ns: int
+    bridge_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One number at one time of the boot clock."""
+
+    at_ns: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A switch turned ``on`` (or off) at ``at_ns``."""
+
+    at_ns: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A two-sided decision; ``candidate_ns`` is since when the other side has been seen, if it has."""
+
+    on: bool = False
+    candidate_ns: int | None = None
+
+    @property
+    def seen(self) -> bool:
+        """The side the last value was on."""
+        return self.on if self.candidate_ns is None else not self.on
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The numbers of one switch."""
+
+    above: float
+    below: float
+    min_on_ns: int
+    min_off_ns: int
+
+    def side(self, value: float, seen: bool) -> bool:
+        """Return the side ``value`` is on; between the thresholds it is the side seen before."""
+        if value >= self.above:
+            return True
+        return False if value < self.below else seen
+
+
+def power_band(rules: Rules) -> Band:
+    """Return the numbers of the switch between off and powered."""
+    return Band(rules.off_below, rules.off_below, 0, rules.off_settle_ns)
+
+
+def run_band(rules: Rules) -> Band:
+    """Return the numbers of the switch between not running and running."""
+    return Band(rules.run_above, rules.run_below, rules.min_on_ns, rules.min_off_ns)
+
+
+def turn(switch: Switch, band: Band, sample: Sample, held_to_ns: int) -> tuple[Switch, tuple[Change, ...]]:
+    """Take one filtered sample.
+
+    ``held_to_ns`` is until when the value before it is known to have held: the sample's own time, or the last
+    sight before a silence.
+    """
+    side = band.side(sample.value, switch.seen)
+    changes: list[Change] = []
+    if switch.candidate_ns is not None and side == switch.on:
+        # The other side was left. A pause is measured to the next sight of the run, a pulse to its own last sight:
+        # what was not seen never makes a run.
+        end_ns = sample.at_ns if switch.on else held_to_ns
+        if end_ns - switch.candidate_ns >= _minimum(switch, band):
+            changes.append(Change(switch.candidate_ns, not switch.on))
+            switch = Switch(on=not switch.on)
+        else:
+            switch = Switch(on=switch.on)
+    if side != switch.on:
+        since_ns = sample.at_ns if switch.candidate_ns is None else switch.candidate_ns
+        switch = Switch(switch.on, since_ns)
+        if sample.at_ns - since_ns >= _minimum(switch, band):
+            changes.append(Change(since_ns, side))
+            switch = Switch(on=side)
+    return switch, tuple(changes)
+
+
+def resolve(switch: Switch) -> tuple[Change, ...]:
+    """Return the change, if any, when a switch will not be seen for long: what was not proven is not running."""
+    if switch.on and switch.candidate_ns is not None:
+        return (Change(switch.candidate_ns, on=False),)
+    return ()
+
+
+def filtered(window: tuple[Sample, ...], newest: Sample | None) -> Sample:
+    """Return the last sample of ``window`` with the median of itself and its neighbours as its value.
+
+    A neighbour that does not exist counts as the sample itself, so the first and the last sample before a silence
+    stand as they are.
+    """
+    centre = window[-1]
+    before = window[-2] if len(window) > 1 else centre
+    after = centre if newest is None else newest
+    return Sample(centre.at_ns, sorted((before.value, centre.value, after.value))[1])
+
+
+def combined(powered: bool, running: bool) -> Activity:
+    """Return the activity two switches stand for."""
+    if running:
+        return Activity.RUNNING
+    return Activity.STANDBY if powered else Activity.OFF
+
+
+def _minimum(switch: Switch, band: Band) -> int:
+    return band.min_off_ns if switch.on else band.min_on_ns

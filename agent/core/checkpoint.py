@@ -1,0 +1,68 @@
+"""The state of an instrument as text, with a checksum, and back."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from instrument_agent.core.activity import Change, Sample, Switch
+from instrument_agent.core.ledger import Interval, Timeline
+from instrument_agent.core.readings import Activity, FailedRead, UnknownReason
+from instrument_agent.core.sessions import OpenRun
+from instrument_agent.core.step import State
+
+Part = TypeVar("Part")
+
+
+def written(state: State) -> tuple[str, str]:
+    """Return the state as JSON, and the SHA-256 (hex) of that text."""
+    text = json.dumps(asdict(state), sort_keys=True, separators=(",", ":"))
+    return text, checksum(text)
+
+
+def checksum(text: str) -> str:
+    """Return the SHA-256 (hex) of ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_back(text: str, sha256: str) -> State:
+    """Return the state that ``written`` wrote down.
+
+    Raises:
+        ValueError: the checksum does not fit the text.
+    """
+    if checksum(text) != sha256:
+        raise ValueError("the checkpoint does not fit its checksum")
+    raw = json.loads(text)
+    return State(
+        boot_id=raw["boot_id"],
+        line=_timeline(raw["line"]),
+        last_seen_ns=raw["last_seen_ns"],
+        latest_ns=raw["latest_ns"],
+        window=tuple(Sample(**item) for item in raw["window"]),
+        power=_optional(Switch, raw["power"]),
+        run=_optional(Switch, raw["run"]),
+        held_ns=raw["held_ns"],
+        silence=tuple(FailedRead(item["at_ns"], UnknownReason(item["reason"])) for item in raw["silence"]),
+        open_run=_optional(OpenRun, raw["open_run"]),
+    )
+
+
+def _timeline(raw: dict[str, Any]) -> Timeline:
+    return Timeline(
+        open=_interval(raw["open"]),
+        powered=raw["powered"],
+        running=raw["running"],
+        power_changes=tuple(Change(**item) for item in raw["power_changes"]),
+        run_changes=tuple(Change(**item) for item in raw["run_changes"]),
+        silences=tuple(_interval(item) for item in raw["silences"]),
+    )
+
+
+def _interval(raw: dict[str, Any]) -> Interval:
+    reason = None if raw["reason"] is None else UnknownReason(raw["reason"])
+    return Interval(raw["start_ns"], raw["end_ns"], Activity(raw["activity"]), reason)
+
+
+def _optional(kind: type[Part], raw: dict[str, Any] | None) -> Part | None:
+    return None if raw is None else kind(**raw)

@@ -1,0 +1,134 @@
+"""Immutable facts as they go to the platform: integers and strings only, times in milliseconds of the boot clock.
+
+A record is named by (box_id, epoch, seq) and carries the hash of the one before it in its epoch, so that nothing
+can be changed, left out or put in without it showing. UTC is not in it: that is worked out from ``time_anchor``
+records (docs/decisions/0004).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from instrument_agent.core.activity import Rules
+from instrument_agent.core.anchors import Anchor
+from instrument_agent.core.canonical import record_hash
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_MS, Activity
+from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.step import Event
+
+
+class RecordType(StrEnum):
+    """The kinds of fact."""
+
+    EPOCH_STARTED = "epoch_started"
+    LIFECYCLE_EVENT = "lifecycle_event"
+    RUN_SESSION = "run_session"
+    OBSERVATION_GAP = "observation_gap"
+    TIME_ANCHOR = "time_anchor"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is to be recorded, before it has a place in the chain."""
+
+    type: RecordType
+    boot_id: str
+    at_ns: int
+    data: Mapping[str, Any]
+    instrument_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place in the chain of one epoch, and what stood before it."""
+
+    box_id: str
+    epoch: str
+    seq: int
+    prev_hash: str
+
+
+def sealed(link: Link, fact: Fact) -> tuple[dict[str, Any], str]:
+    """Return the record that puts ``fact`` at ``link``, and its hash."""
+    record: dict[str, Any] = {
+        "box_id": link.box_id,
+        "epoch": link.epoch,
+        "seq": link.seq,
+        "prev_hash": link.prev_hash,
+        "type": fact.type.value,
+        "boot_id": fact.boot_id,
+        "at_ms": fact.at_ns // NS_PER_MS,
+        "data": dict(fact.data),
+    }
+    if fact.instrument_id is not None:
+        record["instrument_id"] = fact.instrument_id
+    return record, record_hash(record)
+
+
+def event_facts(boot_id: str, instrument_id: str, at_ns: int, events: tuple[Event, ...]) -> list[Fact]:
+    """Return what must be sent of what became certain: run sessions and gaps (the other intervals stay here)."""
+    facts = []
+    for event in events:
+        if isinstance(event, RunSession):
+            facts.append(Fact(RecordType.RUN_SESSION, boot_id, at_ns, run_session(event), instrument_id))
+        elif event.activity is Activity.UNKNOWN:
+            facts.append(Fact(RecordType.OBSERVATION_GAP, boot_id, at_ns, observation_gap(event), instrument_id))
+    return facts
+
+
+def run_session(session: RunSession) -> dict[str, Any]:
+    """Return the data of a run; ``running_ms`` = ``end_ms`` - ``start_ms`` - ``unseen_ms``."""
+    start_ms, end_ms = session.start_ns // NS_PER_MS, session.end_ns // NS_PER_MS
+    unseen_ms = session.unseen_ns // NS_PER_MS
+    return {
+        "start_ms": start_ms,
+        "end_ms": end_ms,
+        "unseen_ms": unseen_ms,
+        "running_ms": end_ms - start_ms - unseen_ms,
+    }
+
+
+def observation_gap(interval: Interval) -> dict[str, Any]:
+    """Return the data of a stretch of unknown time."""
+    return {
+        "start_ms": interval.start_ns // NS_PER_MS,
+        "end_ms": interval.end_ns // NS_PER_MS,
+        "reason": interval.reason.value if interval.reason is not None else "",
+    }
+
+
+def time_anchor(anchor: Anchor) -> dict[str, Any]:
+    """Return the data of one sight of UTC."""
+    return {
+        "boottime_ms": anchor.boottime_ns // NS_PER_MS,
+        "utc_ms": anchor.utc_ns // NS_PER_MS,
+        "error_ms": -(-anchor.error_ns // NS_PER_MS),
+        "source": anchor.source,
+    }
+
+
+def configured(identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: int) -> dict[str, Any]:
+    """Return the data of "this instrument is watched like this": its identity and the rules it is judged by.
+
+    Thresholds are decimal strings in the channel's unit.
+    """
+    return {
+        "event": "configured",
+        "identity": dict(identity),
+        "driver": driver,
+        "poll_ms": poll_ms,
+        "rules": {
+            "channel": rules.channel,
+            "off_below": str(rules.off_below),
+            "run_above": str(rules.run_above),
+            "run_below": str(rules.run_below),
+            "min_on_ms": rules.min_on_ns // NS_PER_MS,
+            "min_off_ms": rules.min_off_ns // NS_PER_MS,
+            "off_settle_ms": rules.off_settle_ns // NS_PER_MS,
+            "gap_ms": rules.gap_ns // NS_PER_MS,
+            "bridge_ms": rules.bridge_ns // NS_PER_MS,
+        },
+    }

@@ -1,0 +1,1 @@
+"""From the device to the database: bus schedules, the wrapper around every driver, and the one who writes down."""

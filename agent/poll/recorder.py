@@ -1,0 +1,107 @@
+"""Takes every reading, lets the core decide, and writes down what became certain, in one transaction.
+
+Between two changes nothing is written but one checkpoint each ``checkpoint_s`` for all instruments together:
+commits wear out an SD card, rows do not.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from instrument_agent.buffer.books import save_events, save_state
+from instrument_agent.buffer.store import Store
+from instrument_agent.clock import Clock
+from instrument_agent.core.activity import Rules
+from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.core.readings import NS_PER_S, Observation, Reading
+from instrument_agent.core.step import Event, Live, State, live, step
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One instrument: its rules, all that is known of it, and its last reading."""
+
+    rules: Rules
+    state: State
+    last: Observation | None = None
+
+
+class Recorder:
+    """Holds the state of all instruments; safe to be called by every bus."""
+
+    def __init__(self, store: Store, clock: Clock, checkpoint_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._checkpoint_ns = round(checkpoint_s * NS_PER_S)
+        self._lock = threading.Lock()
+        self._watched: dict[str, Watched] = {}
+        self._unsaved: list[tuple[str, State, tuple[Event, ...]]] = []
+        self._saved_ns = clock.boottime_ns()
+        self._listeners: list[Callable[[], None]] = []
+        self.storage_error = ""
+
+    def watch(self, instrument_id: str, watched: Watched) -> None:
+        """Begin or resume the books of an instrument."""
+        self._watched[instrument_id] = watched
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever an instrument's activity changes."""
+        self._listeners.append(listener)
+
+    def take(self, instrument_id: str, reading: Reading) -> None:
+        """Take one reading of an instrument."""
+        with self._lock:
+            before = self._watched[instrument_id]
+            # A bus that was thought hung may come back with an older time than was noted for it meanwhile.
+            reading = replace(reading, at_ns=max(reading.at_ns, before.state.latest_ns))
+            state, events = step(before.rules, before.state, reading)
+            last = reading if isinstance(reading, Observation) else before.last
+            after = Watched(before.rules, state, last)
+            self._watched[instrument_id] = after
+            if events:
+                self._unsaved.append((instrument_id, state, events))
+            if self._unsaved or reading.at_ns - self._saved_ns >= self._checkpoint_ns:
+                self._save(reading.at_ns)
+        if _activity(before) is not _activity(after):
+            for listener in self._listeners:
+                listener()
+
+    def checkpoint(self) -> None:
+        """Write everything down now."""
+        with self._lock:
+            self._save(self._clock.boottime_ns())
+
+    def watched(self) -> Mapping[str, Watched]:
+        """Return a snapshot of all instruments."""
+        with self._lock:
+            return dict(self._watched)
+
+    def live(self, instrument_id: str) -> Live:
+        """Return what an instrument is doing now."""
+        item = self._watched[instrument_id]
+        return live(item.rules, item.state, self._clock.boottime_ns())
+
+    def _save(self, now_ns: int) -> None:
+        try:
+            with self._store.write() as change:
+                for instrument_id, state, events in self._unsaved:
+                    save_events(change, instrument_id, state, events)
+                for instrument_id, item in self._watched.items():
+                    save_state(change, instrument_id, item.state)
+        except StoreUnavailable as error:
+            if not self.storage_error:
+                log.error("nothing can be written down: %s. %s", error, error.hint)
+            self.storage_error = str(error)
+            return
+        if self.storage_error:
+            log.warning("the database can be written again; nothing was lost")
+        self.storage_error = ""
+        self._unsaved.clear()
+        self._saved_ns = now_ns
+
+
+def _activity(item: Watched) -> object:
+    return live(item.rules, item.state, item.state.latest_ns).activity

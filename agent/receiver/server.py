@@ -1,0 +1,81 @@
+"""Serve the platform from a thread of this process, on loopback."""
+
+import socket
+import threading
+from os import PathLike
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_START_S = 30.0
+_DRAIN_S = 5  # what a request in flight gets to finish when the server stops
+
+
+class PlatformServer:
+    """A running platform, as a context manager; the listening socket is its own.
+
+    ``port`` 0 takes a free one. With ``certfile`` and ``keyfile`` (PEM) it speaks HTTPS.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        port: int = 0,
+        certfile: str | PathLike[str] | None = None,
+        keyfile: str | PathLike[str] | None = None,
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            http="h11",
+            lifespan="off",
+            log_config=None,
+            loop="asyncio",
+            ssl_certfile=certfile,
+            ssl_keyfile=str(keyfile) if keyfile is not None else None,
+            timeout_graceful_shutdown=_DRAIN_S,
+            ws="none",
+        )
+        # The certificate is read here, so that a wrong one fails where it was named and not in the thread.
+        config.load()
+        self._server = _Server(config)
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.url = f"{'https' if config.is_ssl else 'http'}://127.0.0.1:{self._socket.getsockname()[1]}"
+        # uvicorn installs signal handlers in the main thread only, so here it leaves them alone.
+        self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._server.settled.wait(_START_S) or not self._server.started:
+            self.stop()
+            raise RuntimeError("the platform did not start")
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let requests in flight finish, then stop; may be called twice."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._server.settled.set()
+
+
+class _Server(uvicorn.Server):
+    """Says when it has started, which uvicorn only writes into an attribute."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()

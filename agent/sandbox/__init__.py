@@ -1,0 +1,1 @@
+"""Simulated instruments, simulated meters at the wire, and the demo that plays them."""

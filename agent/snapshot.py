@@ -1,0 +1,123 @@
+"""What the agent knows at this moment, as plain data: for `status`, and in short for the heartbeat."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from instrument_agent import __version__
+from instrument_agent.buffer.books import anchors, states, time_spent_ns
+from instrument_agent.buffer.outbox import queue_of
+from instrument_agent.buffer.reader import Readable, Reader
+from instrument_agent.config import Config, InstrumentConfig
+from instrument_agent.core.anchors import utc_of
+from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
+from instrument_agent.core.step import Live, State, live
+from instrument_agent.poll.guard import Health
+from instrument_agent.poll.recorder import Watched
+
+
+def instrument_now(
+    config: InstrumentConfig, watched: Watched, now: Live, health: Health | None, source: Readable
+) -> dict[str, Any]:
+    """Return everything `status` shows of one instrument."""
+    spent = accounted_ms(source, config.id, watched.state)
+    total = sum(spent.values())
+    run = watched.state.open_run
+    return {
+        "instrument_id": config.id,
+        "name_en": config.name_en,
+        "name_zh": config.name_zh,
+        **activity_now(now),
+        "reading": dict(watched.last.values) if watched.last else {},
+        "read_at_ms": watched.last.at_ns // NS_PER_MS if watched.last else None,
+        "open_run": run and {"start_ms": run.start_ns // NS_PER_MS, "unseen_ms": run.unseen_ns // NS_PER_MS},
+        "spent_ms": spent,
+        "coverage": round(1 - spent[Activity.UNKNOWN] / total, 6) if total else None,
+        "driver": health and asdict(health),
+    }
+
+
+def instrument_stopped(config: InstrumentConfig, state: State, source: Readable) -> dict[str, Any]:
+    """Return what is known of an instrument while no agent runs: what it did last, and that it is not seen now."""
+    rules = config.activity.rules()
+    before = live(rules, state, state.latest_ns)
+    now = Live(Activity.UNKNOWN, state.last_seen_ns, UnknownReason.AGENT_STOPPED)
+    return instrument_now(config, Watched(rules, state), now, None, source) | {"last_activity": before.activity.value}
+
+
+def activity_now(now: Live) -> dict[str, Any]:
+    """Return the live activity as it is shown and sent."""
+    return {
+        "activity": now.activity.value,
+        "since_ms": now.since_ns // NS_PER_MS,
+        "reason": now.reason.value if now.reason else None,
+    }
+
+
+def accounted_ms(source: Readable, instrument_id: str, state: State) -> dict[str, int]:
+    """Return the milliseconds this boot spent in each activity, up to where the ledger is settled."""
+    spent = time_spent_ns(source, instrument_id, state.boot_id)
+    growing = state.line.open
+    spent[growing.activity] += growing.end_ns - growing.start_ns
+    return {activity.value: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()}
+
+
+def queues(source: Readable, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return how each destination stands."""
+    return [{"name": name, "queue": asdict(queue_of(source, name))} for name in names]
+
+
+def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dict[str, Any]:
+    """Return what identifies the box, and the UTC it believes in."""
+    utc = utc_of(anchors(source, boot_id), boot_id, boottime_ns)
+    return {
+        "box_id": config.box.id,
+        "agent_version": __version__,
+        "config": str(config.path),
+        "config_hash": config.hash,
+        "boot_id": boot_id,
+        "boottime_ms": boottime_ns // NS_PER_MS,
+        "utc": utc and {"at_ms": utc.utc_ns // NS_PER_MS, "error_ms": utc.error_ns // NS_PER_MS},
+    }
+
+
+def heartbeat_body(
+    config: Config,
+    epoch: str,
+    boot_id: str,
+    boottime_ns: int,
+    instruments: Mapping[str, Live],
+    queue: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a heartbeat: live state only, small enough to be sent every minute by every box of a province."""
+    return {
+        "box_id": config.box.id,
+        "epoch": epoch,
+        "boot_id": boot_id,
+        "boottime_ms": boottime_ns // NS_PER_MS,
+        "agent_version": __version__,
+        "config_hash": config.hash,
+        "instruments": [{"instrument_id": name, **activity_now(now)} for name, now in instruments.items()],
+        "queue": dict(queue),
+    }
+
+
+def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
+    """Return what `status` shows while no agent runs, from the database alone.
+
+    Raises:
+        StoreUnavailable: there is no database, or it cannot be read.
+    """
+    reader = Reader(config.box.state_dir)
+    known = states(reader)
+    latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)
+    found = {
+        "running": False,
+        **box(config, reader, boot_id, latest_ns),
+        "instruments": [
+            instrument_stopped(item, known[item.id], reader) for item in config.instruments if item.id in known
+        ],
+        "destinations": queues(reader, [item.name for item in config.destinations]),
+    }
+    reader.close()
+    return found

@@ -1,0 +1,187 @@
+"""Carries the log to one destination: at least once on the wire, exactly once in the platform's ledger.
+
+Three fates only: the platform has it, the platform refuses it (kept here as a dead letter), or it is kept and sent
+again. Nothing is released by a reply that is not an acknowledgement of exactly what was sent.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tenacity import RetryCallState
+
+from instrument_agent.buffer.outbox import Batch, Entry, Outbox
+from instrument_agent.clock import Clock
+from instrument_agent.core.errors import (
+    AgentError,
+    PayloadTooLarge,
+    PlatformRejected,
+    PlatformUnauthorized,
+    PlatformUnavailable,
+    StoreUnavailable,
+)
+from instrument_agent.core.readings import NS_PER_MS
+from instrument_agent.i18n import _
+from instrument_agent.uplink.anchoring import Anchoring
+from instrument_agent.uplink.http import HttpTransport, Reply
+from instrument_agent.uplink.retry import retrying
+from instrument_agent.worker import Worker
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 60.0
+"""How often an idle loop looks at the log although nobody woke it."""
+STUCK_AFTER_S = 120.0
+"""Longer than any exchange with a platform may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How a destination answers; ``error`` is what it said last, empty while all is well."""
+
+    attempts: int = 0
+    error: str = ""
+    hint: str = ""
+
+
+class Delivery(Worker):
+    """The sender of one destination."""
+
+    def __init__(
+        self, name: str, outbox: Outbox, transport: HttpTransport, clock: Clock, anchoring: Anchoring, limit: int
+    ) -> None:
+        super().__init__(f"delivery {name}", clock, STUCK_AFTER_S)
+        self.destination = name
+        self.contact = Contact()
+        self.first_contact_after_s = 0.0
+        self._outbox = outbox
+        self._transport = transport
+        self._anchoring = anchoring
+        self._limit = limit
+        self._policy = retrying(self._pause, self.stopping.is_set, self._failed)
+
+    def loop(self) -> None:
+        """Deliver what is waiting, then wait to be woken."""
+        self.idle(self.stopping, self.first_contact_after_s)
+        while not self.stopping.is_set():
+            self.wake.clear()
+            if not self._deliver_some():
+                self.idle(self.wake, IDLE_S)
+
+    def leave(self) -> None:
+        """Drop the connections."""
+        self._transport.close()
+
+    def _deliver_some(self) -> bool:
+        """Deliver one batch; False if nothing was waiting or the database cannot be read."""
+        try:
+            if not self._anchoring.anchored.is_set():
+                self._offer(self._policy(self._transport.watermark))
+            batch = self._outbox.next_batch(self._limit)
+            if batch is None:
+                return False
+            self._deliver(batch)
+        except StoreUnavailable as error:
+            self.contact = replace(self.contact, error=str(error), hint=error.hint)
+            return False
+        except (PlatformUnavailable, PlatformUnauthorized):
+            return False  # the policy gives up only when the loop is to stop
+        return True
+
+    def _deliver(self, batch: Batch) -> None:
+        """Deliver a batch, halving it while it is too large or holds a record the platform refuses."""
+        try:
+            self._policy(self._send, batch)
+        except (PlatformRejected, PayloadTooLarge) as error:
+            if len(batch.entries) == 1:
+                self._dead_letter(batch.entries[0], str(error))
+                return
+            middle = len(batch.entries) // 2
+            self._deliver(Batch(batch.epoch, batch.entries[:middle]))
+            if not self.stopping.is_set():
+                self._deliver(Batch(batch.epoch, batch.entries[middle:]))
+
+    def _send(self, batch: Batch) -> None:
+        reply = self._transport.records(self._envelope(batch))
+        acked = _acknowledged(reply, batch, self._outbox.last_seq(batch.epoch))
+        self._offer(reply)
+        first_seq = batch.entries[0].seq
+        if acked < first_seq - 1:
+            log.warning("%s has lost records after %d; sending them again", self.destination, acked)
+            self._outbox.rewind(batch.epoch, acked)
+            return
+        if acked < first_seq:
+            raise PlatformUnavailable(_("the platform took nothing of what was sent"))
+        ids = {entry.seq: entry.id for entry in batch.entries}
+        refused = {ids[seq]: reason for seq, reason in _rejected(reply) if seq in ids and seq <= acked}
+        self._outbox.settle(ids[acked], refused, self.clock.boot_id, self.clock.boottime_ns())
+        for record_id, reason in refused.items():
+            log.error("%s refuses record %d: %s", self.destination, record_id, reason)
+
+    def _envelope(self, batch: Batch) -> dict[str, Any]:
+        now_ns = self.clock.boottime_ns()
+        return {
+            "epoch": batch.epoch,
+            "boot_id": self.clock.boot_id,
+            "boottime_ms": now_ns // NS_PER_MS,
+            "records": [self._item(entry) for entry in batch.entries],
+            "head_hash": batch.entries[-1].hash,
+        }
+
+    def _item(self, entry: Entry) -> dict[str, Any]:
+        """Return a record with the UTC it seems to have now beside it, outside its hash, for convenience."""
+        record = json.loads(entry.body)
+        item: dict[str, Any] = {"hash": entry.hash, "record": record}
+        if record["boot_id"] == self.clock.boot_id:
+            utc = self._anchoring.utc(record["at_ms"] * NS_PER_MS)
+            if utc is not None:
+                item["utc"] = {"at_ms": utc.utc_ns // NS_PER_MS, "error_ms": utc.error_ns // NS_PER_MS}
+        return item
+
+    def _offer(self, reply: Reply) -> None:
+        self.contact = Contact()
+        self._anchoring.offer(reply, self.destination, self.clock.boottime_ns())
+
+    def _dead_letter(self, entry: Entry, reason: str) -> None:
+        log.error("%s refuses record %d: %s", self.destination, entry.id, reason)
+        self._outbox.settle(entry.id, {entry.id: reason}, self.clock.boot_id, self.clock.boottime_ns())
+
+    def _pause(self, seconds: float) -> None:
+        self.idle(self.stopping, seconds)
+
+    def _failed(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        hint = error.hint if isinstance(error, AgentError) else ""
+        if not self.contact.error:
+            log.warning("%s: %s", self.destination, error)
+        self.contact = Contact(state.attempt_number, str(error), hint)
+
+
+def _acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
+    """Return up to which seq of this batch the platform has everything.
+
+    A platform may have more than this batch, if an earlier reply was lost; it cannot have more than ``last_seq``,
+    the last one the box ever wrote in this epoch.
+
+    Raises:
+        PlatformUnavailable: the reply is no acknowledgement of this batch.
+    """
+    body: Mapping[str, Any] = reply.body
+    acked = body.get("acked_through")
+    if body.get("epoch") != batch.epoch or type(acked) is not int or not 0 <= acked <= last_seq:
+        raise PlatformUnavailable(
+            _("the reply does not acknowledge what was sent"), _("the platform does not keep to contract v1")
+        )
+    return min(acked, batch.entries[-1].seq)
+
+
+def _rejected(reply: Reply) -> list[tuple[int, str]]:
+    listed = reply.body.get("rejected")
+    items = listed if isinstance(listed, list) else []
+    return [
+        (item["seq"], str(item.get("reason", "")))
+        for item in items
+        if isinstance(item, dict) and type(item.get("seq")) is int
+    ]

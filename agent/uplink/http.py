@@ -1,0 +1,181 @@
+"""Contract v1 over HTTPS: JSON in, JSON out, and an error class for every way a reply can be no answer."""
+
+import gzip
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from requests.auth import AuthBase
+
+from instrument_agent.core.errors import (
+    PayloadTooLarge,
+    PlatformRejected,
+    PlatformUnauthorized,
+    PlatformUnavailable,
+)
+from instrument_agent.i18n import _
+
+DEADLINE_S = 30.0
+CONNECT_S = 10.0
+LARGEST_REPLY = 1_000_000
+OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply and how long it took: ``server_utc_ns`` is None if the platform did not say what time it is."""
+
+    body: Mapping[str, Any]
+    round_trip_s: float
+    server_utc_ns: int | None
+
+
+class _Bearer(AuthBase):
+    """Puts the credential on each request; read anew each time, so that a renewed file is used at once.
+
+    Being an explicit auth it also keeps requests from taking one out of ~/.netrc.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._path is not None:
+            try:
+                token = self._path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise PlatformUnauthorized(
+                    _("the credential file {path} cannot be read").format(path=self._path),
+                    _("put the credential there, readable only by the agent's user"),
+                ) from error
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+
+class HttpTransport:
+    """One destination, spoken to by one thread."""
+
+    def __init__(self, url: str, box_id: str, credential_file: Path | None, ca_file: Path | None) -> None:
+        self._base = f"{url.rstrip('/')}/v1/boxes/{quote(box_id, safe='')}"
+        self._session = requests.Session()
+        self._session.auth = _Bearer(credential_file)
+        self._verify: bool | str = True if ca_file is None else str(ca_file)
+
+    def records(self, envelope: Mapping[str, Any]) -> Reply:
+        """Send a batch of records.
+
+        Raises:
+            PlatformUnavailable: keep them and try again.
+            PlatformRejected: one of them is refused.
+            PayloadTooLarge: send fewer at a time.
+            PlatformUnauthorized: the credential is refused.
+        """
+        return self._exchange("POST", "records", envelope)
+
+    def heartbeat(self, body: Mapping[str, Any]) -> Reply:
+        """Send live state; raises as ``records`` does."""
+        return self._exchange("POST", "heartbeat", body)
+
+    def watermark(self) -> Reply:
+        """Ask what the platform has; raises as ``records`` does."""
+        return self._exchange("GET", "watermark", None)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._session.close()
+
+    def _exchange(self, method: str, what: str, body: Mapping[str, Any] | None) -> Reply:
+        headers = {"Accept": "application/json"}
+        data = None
+        if body is not None:
+            data = gzip.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), 6)
+            headers |= {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        started_s = time.monotonic()
+        try:
+            with self._session.request(
+                method,
+                f"{self._base}/{what}",
+                data=data,
+                headers=headers,
+                timeout=(CONNECT_S, DEADLINE_S),
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+            ) as response:
+                text = _read(response, started_s + DEADLINE_S)
+                round_trip_s = time.monotonic() - started_s
+        except (requests.RequestException, OSError) as error:
+            raise PlatformUnavailable(_("no answer from the platform: {error}").format(error=error)) from error
+        _judge(response, text)
+        return _reply(text, round_trip_s)
+
+
+def _read(response: requests.Response, deadline_s: float) -> bytes:
+    """Read a body of limited size in limited time; requests alone bounds neither."""
+    text = b""
+    for piece in response.iter_content(16_384):
+        text += piece
+        if len(text) > LARGEST_REPLY:
+            raise PlatformUnavailable(
+                _("the platform's reply is longer than {count} bytes").format(count=LARGEST_REPLY)
+            )
+        if time.monotonic() > deadline_s:
+            raise PlatformUnavailable(_("the platform's reply took longer than {count} s").format(count=DEADLINE_S))
+    return text
+
+
+def _judge(response: requests.Response, text: bytes) -> None:
+    status = response.status_code
+    if status == OK:
+        return
+    said = text[:200].decode("utf-8", "replace")
+    message = _("the platform answered {status}: {text}").format(status=status, text=said)
+    if status in (401, 403):
+        raise PlatformUnauthorized(message, _("check the credential file, or enrol the box again"))
+    if status == 413:  # noqa: PLR2004  # HTTP status codes are clearer as numbers
+        raise PayloadTooLarge(message)
+    if status in (400, 422):
+        raise PlatformRejected(message)
+    raise PlatformUnavailable(message, _("check the platform's address"), _retry_after_s(response))
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    """Return Retry-After in seconds, given as seconds or as a date (RFC 9110, 10.2.3)."""
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:9])
+    try:
+        # Both times are the platform's: the box's own wall clock is not trusted.
+        wanted = parsedate_to_datetime(header)
+        return max(0.0, (wanted - parsedate_to_datetime(response.headers.get("Date", ""))).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _reply(text: bytes, round_trip_s: float) -> Reply:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise PlatformUnavailable(
+            _("the answer is not the platform's: {text}").format(text=text[:100].decode("utf-8", "replace")),
+            _("a login page of the network may stand in between"),
+        )
+    return Reply(body, round_trip_s, _utc_ns(body.get("server_time")))
+
+
+def _utc_ns(text: object) -> int | None:
+    """Return an RFC 3339 time with zone as nanoseconds since 1970."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+        return None if moment.tzinfo is None else round(moment.timestamp() * 1_000) * 1_000_000
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,44 @@
+"""The retry policy, in one place, as a value.
+
+Full jitter with a cap: after an outage the boxes of a province must not all come back in the same second.
+"""
+
+import random
+from collections.abc import Callable
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
+
+BASE_S = 2.0
+CAP_S = 900.0
+LONGEST_RETRY_AFTER_S = 3600.0
+
+_jitter = wait_random_exponential(multiplier=BASE_S, max=CAP_S)
+
+
+def pause_s(state: RetryCallState) -> float:
+    """Return how long to wait before the next attempt, in seconds of the agent's clock.
+
+    A platform that names a time gets it, within reason; one that refuses the credential is asked seldom.
+    """
+    error = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(error, PlatformUnauthorized):
+        return random.uniform(CAP_S / 2, CAP_S)  # noqa: S311  # spreads load, guards nothing
+    jitter_s: float = _jitter(state)
+    asked_s = error.retry_after_s if isinstance(error, PlatformUnavailable) else None
+    return jitter_s if asked_s is None else jitter_s + min(max(asked_s, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def retrying(
+    wait: Callable[[float], None], stopped: Callable[[], bool], tell: Callable[[RetryCallState], None]
+) -> Retrying:
+    """Return the policy: for ever, until stopped; ``wait`` takes seconds, ``tell`` hears of each failed attempt."""
+    return Retrying(
+        retry=retry_if_exception_type((PlatformUnavailable, PlatformUnauthorized)),
+        wait=pause_s,
+        stop=lambda _state: stopped(),
+        sleep=wait,
+        before_sleep=tell,
+        reraise=True,
+    )

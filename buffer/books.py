@@ -1,0 +1,131 @@
+"""The books of each instrument: its chain of intervals, the state it resumes from, and how it was configured."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.store import Transaction
+from instrument_agent.core.anchors import Anchor
+from instrument_agent.core.canonical import canonical
+from instrument_agent.core.checkpoint import read_back, written
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import Activity, UnknownReason
+from instrument_agent.core.records import Fact, RecordType, event_facts, time_anchor
+from instrument_agent.core.step import Event, State
+
+
+@dataclass(frozen=True, slots=True)
+class LastEpoch:
+    """The epoch before this start; ``stopped_ns`` is None if the agent did not end it itself."""
+
+    boot_id: str
+    stopped_ns: int | None
+
+
+def save_state(change: Transaction, instrument_id: str, state: State) -> None:
+    """Write down what the instrument resumes from."""
+    body, sha256 = written(state)
+    change.execute(
+        "insert into checkpoints (instrument_id, body, sha256) values (?, ?, ?)"
+        " on conflict (instrument_id) do update set body = excluded.body, sha256 = excluded.sha256",
+        (instrument_id, body, sha256),
+    )
+
+
+def save_events(change: Transaction, instrument_id: str, state: State, events: tuple[Event, ...]) -> None:
+    """Write down what became certain, and put what must be sent in the log."""
+    for event in events:
+        if isinstance(event, Interval):
+            reason = None if event.reason is None else event.reason.value
+            change.execute(
+                "insert into intervals (instrument_id, boot_id, start_ns, end_ns, activity, reason)"
+                " values (?, ?, ?, ?, ?, ?)",
+                (instrument_id, state.boot_id, event.start_ns, event.end_ns, event.activity.value, reason),
+            )
+    for fact in event_facts(state.boot_id, instrument_id, state.latest_ns, events):
+        change.append(fact)
+
+
+def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns: int, data: Mapping[str, Any]) -> bool:
+    """Put a ``lifecycle_event`` in the log if the instrument is new or is watched differently from before."""
+    text = canonical(dict(data)).decode()
+    known = change.execute("select data from configured where instrument_id = ?", (instrument_id,)).fetchone()
+    if known is not None and known[0] == text:
+        return False
+    change.execute(
+        "insert into configured (instrument_id, data) values (?, ?)"
+        " on conflict (instrument_id) do update set data = excluded.data",
+        (instrument_id, text),
+    )
+    change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, data, instrument_id))
+    return True
+
+
+def save_anchor(change: Transaction, anchor: Anchor) -> None:
+    """Put a sight of UTC in the log."""
+    change.execute(
+        "insert or replace into anchors (boot_id, boottime_ns, utc_ns, error_ns, source) values (?, ?, ?, ?, ?)",
+        (anchor.boot_id, anchor.boottime_ns, anchor.utc_ns, anchor.error_ns, anchor.source),
+    )
+    change.append(Fact(RecordType.TIME_ANCHOR, anchor.boot_id, anchor.boottime_ns, time_anchor(anchor)))
+
+
+def save_stop(change: Transaction, epoch: str, at_ns: int) -> None:
+    """Note that the agent ended this epoch itself."""
+    change.execute("update epochs set stopped_ns = ? where epoch = ?", (at_ns, epoch))
+
+
+def last_epoch(source: Readable) -> LastEpoch | None:
+    """Return the newest epoch in the database."""
+    rows = source.rows("select boot_id, stopped_ns from epochs order by number desc limit 1")
+    return LastEpoch(*rows[0]) if rows else None
+
+
+def states(source: Readable) -> dict[str, State]:
+    """Return the last state written of each instrument.
+
+    Raises:
+        ValueError: one of them does not fit its checksum.
+    """
+    rows = source.rows("select instrument_id, body, sha256 from checkpoints")
+    return {instrument_id: read_back(body, sha256) for instrument_id, body, sha256 in rows}
+
+
+def intervals(source: Readable, instrument_id: str, boot_id: str) -> list[Interval]:
+    """Return the closed intervals of an instrument in one boot, in order."""
+    rows = source.rows(
+        "select start_ns, end_ns, activity, reason from intervals"
+        " where instrument_id = ? and boot_id = ? order by start_ns",
+        (instrument_id, boot_id),
+    )
+    return [
+        Interval(start, end, Activity(activity), None if reason is None else UnknownReason(reason))
+        for start, end, activity, reason in rows
+    ]
+
+
+def anchors(source: Readable, boot_id: str | None = None) -> list[Anchor]:
+    """Return the sights of UTC, of one boot or of all."""
+    rows = source.rows("select boot_id, boottime_ns, utc_ns, error_ns, source from anchors order by boottime_ns")
+    return [anchor for anchor in (Anchor(*row) for row in rows) if boot_id in (None, anchor.boot_id)]
+
+
+def run_records(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:
+    """Return the ``run_session`` records, oldest first, of one instrument or of all."""
+    rows = source.rows(
+        "select body from records where type = ? and (? is null or instrument_id = ?) order by id",
+        (RecordType.RUN_SESSION.value, instrument_id, instrument_id),
+    )
+    return [json.loads(body) for (body,) in rows]
+
+
+def time_spent_ns(source: Readable, instrument_id: str, boot_id: str) -> dict[Activity, int]:
+    """Return the nanoseconds an instrument spent in each activity in one boot, closed intervals only."""
+    spent = dict.fromkeys(Activity, 0)
+    rows = source.rows(
+        "select activity, sum(end_ns - start_ns) from intervals where instrument_id = ? and boot_id = ? group by 1",
+        (instrument_id, boot_id),
+    )
+    return spent | {Activity(activity): nanoseconds for activity, nanoseconds in rows}

@@ -1,0 +1,40 @@
+"""One agent per state directory."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.i18n import _
+
+
+class StateLock:
+    """An exclusive lock on a state directory, held until ``release`` or the end of the process."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Take the lock, and make the directory if it is not there.
+
+        Raises:
+            StoreUnavailable: another process has it, or the directory cannot be written.
+        """
+        path = state_dir / "lock"
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise StoreUnavailable(
+                _("the state directory {path} cannot be used: {error}").format(path=state_dir, error=error.strerror),
+                _("create it and give it to the user the agent runs as, or set box.state_dir"),
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StoreUnavailable(
+                _("another agent already works in {path}").format(path=state_dir),
+                _("stop it first: systemctl stop instrument-agent"),
+            ) from error
+
+    def release(self) -> None:
+        """Give the lock back."""
+        os.close(self._fd)

@@ -1,0 +1,92 @@
+"""An instrument that is not there: plays a script or a recorded trace, and fails on request."""
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from instrument_agent.core.errors import ConfigError, DeviceUnavailable
+from instrument_agent.core.readings import Channel, Value
+from instrument_agent.drivers.trace import read_trace
+from instrument_agent.i18n import _
+
+FAULTS = ("unavailable", "nonsense", "absent", "error", "hang")
+
+
+@dataclass
+class MockDriver:
+    """One channel that follows ``script`` or ``trace``, over and over.
+
+    A script is a list of values and faults, each held for ``step_s``: ``unavailable`` does not answer, ``nonsense``
+    answers with nothing credible, ``absent`` leaves the channel out, ``error`` is a bug in the driver, ``hang``
+    never returns. A trace is a CSV file ``timestamp_s,value``.
+    """
+
+    script: list[float | str] = field(default_factory=list)
+    step_s: float = field(default=1.0, metadata={"low": 0.001, "high": 86400})
+    trace: str = ""
+    channel: str = "power_w"
+    unit: str = "W"
+    monotonic: Callable[[], float] = field(default=time.monotonic, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if bool(self.script) == bool(self.trace):
+            raise ConfigError(
+                _("a mock instrument needs either a script or a trace"),
+                _('script = [20.0, 1500.0, "unavailable"] or trace = "recorded.csv"'),
+            )
+        for item in self.script:
+            if isinstance(item, str) and item not in FAULTS:
+                raise ConfigError(
+                    _("{item} is no fault a mock instrument knows").format(item=item),
+                    _("known: {names}").format(names=", ".join(FAULTS)),
+                )
+        self._times_s: list[float] = []
+        self._values: list[float | str] = []
+        self._length_s = 0.0
+        self._started_s: float | None = None
+
+    @property
+    def channels(self) -> Sequence[Channel]:
+        """The one channel."""
+        return [Channel(self.channel, self.unit, -1e9, 1e9)]
+
+    def open(self) -> None:
+        """Load what is to be played; time starts at the first open and goes on over reopening."""
+        if self._started_s is None:
+            self._load()
+            self._started_s = self.monotonic()
+
+    def read(self, timeout_s: float) -> Mapping[str, Value]:
+        """Return the value of this moment."""
+        del timeout_s
+        if self._started_s is None:
+            raise DeviceUnavailable(_("the mock instrument is not open"))
+        at_s = (self.monotonic() - self._started_s) % self._length_s
+        item = self._values[max(0, bisect_right(self._times_s, at_s) - 1)]
+        return {self.channel: item} if isinstance(item, int | float) else self._fault(item)
+
+    def close(self) -> None:
+        """Do nothing: there is no port."""
+
+    def _load(self) -> None:
+        if self.trace:
+            rows = read_trace(Path(self.trace))
+            self._times_s = [at_s - rows[0][0] for at_s, _value in rows]
+            self._values = [value for _at_s, value in rows]
+            self._length_s = self._times_s[-1] + 1.0
+        else:
+            self._times_s = [index * self.step_s for index in range(len(self.script))]
+            self._values = list(self.script)
+            self._length_s = len(self.script) * self.step_s
+
+    def _fault(self, name: str) -> Mapping[str, Value]:
+        if name == "unavailable":
+            raise DeviceUnavailable(_("the script says: no answer"))
+        if name == "error":
+            raise RuntimeError("the script says: a bug in the driver")
+        if name == "hang":
+            threading.Event().wait()
+        return {} if name == "absent" else {self.channel: None}

@@ -1,0 +1,33 @@
+"""Finds drivers by name among the entry points; a broken plugin breaks only itself."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.i18n import _
+
+GROUP = "instrument_agent.drivers"
+
+
+def driver_names() -> list[str]:
+    """Return the names of all installed drivers, sorted."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def driver_class(name: str) -> type[Any]:
+    """Return the driver class registered as ``name``; only its own module is imported.
+
+    Raises:
+        ConfigError: there is no such driver, or it cannot be imported.
+    """
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            try:
+                loaded: type[Any] = point.load()
+            except Exception as error:  # a plugin is foreign code: whatever it raises is its own failure
+                raise ConfigError(
+                    _("the driver {name} cannot be loaded: {error}").format(name=name, error=error),
+                    _("reinstall the package that brings this driver"),
+                ) from error
+            return loaded
+    raise ConfigError(_("there is no driver {name}").format(name=name))

@@ -1,0 +1,47 @@
+"""A platform on a real socket with a real database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+from wire_box import Box
+
+from instrument_agent.receiver import Ledger, PlatformServer, create_app
+
+NOW_NS = 1_795_334_400_123_456_789  # 2026-11-22T08:00:00.123Z
+
+
+class Stage:
+    """Lets one server carry the platform of each test in turn: stopping a server takes 0.2 s."""
+
+    app: Starlette
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[tuple[Stage, str]]:
+    stage = Stage()
+    with PlatformServer(stage) as server:
+        yield stage, server.url
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path / 'platform.db'}") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def url(ledger: Ledger, stage: tuple[Stage, str]) -> str:
+    platform, url = stage
+    platform.app = create_app(ledger, lambda: NOW_NS)
+    return url
+
+
+@pytest.fixture
+def box(url: str) -> Box:
+    return Box(url)
