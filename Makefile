@@ -25,10 +25,16 @@ lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
 	PYTHONPATH=build/lint $(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured in the same run
-	$(BIN)/python -m benchmarks.replay_speed
+	$(BIN)/python benchmarks/replay_speed.py
+	$(BIN)/python benchmarks/agent_footprint.py
 
 catalogue: $(VENV)/dev-ready ## collect the sentences for people and compile the Chinese catalogue
-	$(BIN)/python -m tests.catalogue
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract --no-wrap --sort-by-file --omit-header --add-location=file --keyword=_ \
+		--output-file=build/messages.pot agent drivers buffer
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --no-wrap --ignore-obsolete --ignore-pot-creation-date \
+		--input-file=build/messages.pot --output-dir=agent/locale --domain=instrument_agent --locale=zh_CN
+	$(BIN)/pybabel compile --directory=agent/locale --domain=instrument_agent --statistics
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

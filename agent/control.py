@@ -11,9 +11,11 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ Answers = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 
 class NoAgent(Exception):
     """No agent answers on this socket."""
+
+
+class RequestFailed(AgentError):
+    """An agent answers, but it could not do what it was asked."""
 
 
 class ControlServer:
@@ -59,6 +65,7 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
 
     Raises:
         NoAgent: none answers here.
+        RequestFailed: one does, and says why it could not.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -71,7 +78,7 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
     except (OSError, ValueError) as error:
         raise NoAgent(str(error)) from error
     if "error" in answer:
-        raise NoAgent(answer["error"])
+        raise RequestFailed(answer["error"])
     return answer["answer"]
 
 
@@ -86,17 +93,18 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer the requests of one connection."""
-        while line := self.rfile.readline(LONGEST_LINE):
-            self.wfile.write(json.dumps(self._answer(line), ensure_ascii=False).encode() + b"\n")
+        with suppress(OSError):  # whoever asked is gone, or says nothing any more
+            while line := self.rfile.readline(LONGEST_LINE):
+                self.wfile.write(self._answer(line).encode() + b"\n")
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes) -> str:
         try:
             request = json.loads(line)
             handler = self.server.answers[request["do"]]
-        except (ValueError, KeyError, TypeError):
-            return {"error": _("the request is not understood")}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return json.dumps({"error": _("the request is not understood")})
         try:
-            return {"answer": handler(request)}
+            return json.dumps({"answer": handler(request)}, ensure_ascii=False)
         except Exception as error:
             log.exception("answering %r failed", request["do"])
-            return {"error": str(error)}
+            return json.dumps({"error": str(error) or type(error).__name__})

@@ -204,7 +204,7 @@ class Agent:
         deadline_s = time.monotonic() + HUNG_AFTER_S
         for worker in self._workers:
             worker.stop()
-        for worker in self._workers:
+        for worker in (worker for worker in self._workers if not worker.stuck):
             worker.join(max(0.0, deadline_s - time.monotonic()))
         self.recorder.checkpoint()
         with self.store.write() as change:

@@ -41,11 +41,16 @@ class Worker(threading.Thread, ABC):
 
     def run(self) -> None:
         """Run the loop; if it ends without being told to, the process must end."""
+        self.progressed()
         try:
             self.loop()
-        except Exception:
+        except BaseException:  # a SystemExit ends a thread without a word
             log.critical("%s died", self.name, exc_info=True)
             self.on_death()
+        else:
+            if not self.stopping.is_set():
+                log.critical("%s ended without being told to", self.name)
+                self.on_death()
         finally:
             self.leave()
 

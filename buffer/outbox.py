@@ -83,12 +83,20 @@ class Outbox:
             )
 
     def rewind(self, epoch: str, acked_through: int) -> None:
-        """Go back to just after ``acked_through`` of ``epoch``: the platform lost what came after it."""
+        """Go back to just after ``acked_through`` of ``epoch``: the platform lost what came after it.
+
+        The watermark never moves forward here, and what was refused after it is asked about again.
+        """
         with self._store.write() as change:
             change.execute(
-                "update destinations set acked_id ="
-                " (select min(id) - 1 from records where epoch = ? and seq > ?) where name = ?",
+                "update destinations set acked_id = min(acked_id, coalesce("
+                "(select min(id) - 1 from records where epoch = ? and seq > ?), acked_id)) where name = ?",
                 (epoch, acked_through, self._destination),
+            )
+            change.execute(
+                "delete from dead_letters where destination = ?"
+                " and record_id > (select acked_id from destinations where name = ?)",
+                (self._destination, self._destination),
             )
 
     def queue(self) -> Queue:

@@ -27,14 +27,14 @@ class Reader:
             StoreUnavailable: there is none yet, or it cannot be read.
         """
         self.path = state_dir / FILE_NAME
-        if not self.path.exists():
-            raise StoreUnavailable(
-                _("there is no database in {path}").format(path=state_dir),
-                _("start the agent once, or give the config file of the agent that runs: --config FILE"),
-            )
         try:
+            if not self.path.exists():
+                raise StoreUnavailable(
+                    _("there is no database in {path}").format(path=state_dir),
+                    _("start the agent once, or give the config file of the agent that runs: --config FILE"),
+                )
             self._connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, PermissionError) as error:
             raise unusable(self.path, error) from error
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
@@ -53,8 +53,8 @@ class Reader:
         self._connection.close()
 
 
-def unusable(path: Path, error: sqlite3.Error) -> StoreUnavailable:
-    """Return the error that tells an operator what SQLite said."""
+def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
+    """Return the error that tells an operator what SQLite or the system said."""
     return StoreUnavailable(
         _("the database {path} cannot be used: {error}").format(path=path, error=error),
         _("look at the free space and the permissions there; do not delete it: it holds hours not yet delivered"),

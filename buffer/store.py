@@ -19,7 +19,9 @@ import sqlite_utils
 from instrument_agent.buffer.migrations import migrations
 from instrument_agent.buffer.reader import FILE_NAME, unusable
 from instrument_agent.core.canonical import NO_HASH, canonical
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.records import Fact, Link, RecordType, sealed
+from instrument_agent.i18n import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,16 @@ class Store:
         self.path = state_dir / FILE_NAME
         try:
             self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=10)
-            _make_durable(self._connection)
-            migrations.apply(sqlite_utils.Database(self._connection))
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise unusable(self.path, error) from error
+        except StoreUnavailable:
+            self._connection.close()
+            raise
 
     def begin_epoch(self, start: Start) -> str:
         """Begin a new epoch; its first record names the end of the one before it.
@@ -91,12 +99,12 @@ class Store:
         A sequence number is thus never used twice, even by a card that was restored from an old image.
         """
         epoch = str(uuid.uuid4())
-        previous = self._last_head()
         data: dict[str, object] = {"agent_version": start.agent_version, "config_hash": start.config_hash}
-        if previous is not None:
-            data |= {"previous_epoch": previous.epoch, "previous_seq": previous.seq, "previous_hash": previous.hash}
-        self._head = Head(epoch, 0, NO_HASH)
         with self.write() as change:
+            previous = change.execute("select epoch, seq, hash from records order by id desc limit 1").fetchone()
+            if previous is not None:
+                data |= dict(zip(("previous_epoch", "previous_seq", "previous_hash"), previous, strict=True))
+            change.head = Head(epoch, 0, NO_HASH)
             change.execute(
                 "insert into epochs (epoch, boot_id, started_ns, agent_version, config_hash) values (?, ?, ?, ?, ?)",
                 (epoch, start.boot_id, start.at_ns, start.agent_version, start.config_hash),
@@ -155,11 +163,16 @@ class Store:
         with self._lock:
             self._connection.close()
 
-    def _last_head(self) -> Head | None:
-        found = self.rows("select epoch, seq, hash from records order by id desc limit 1")
-        if not found:
-            return None
-        return Head(*found[0])
+    def _prepare(self) -> None:
+        database = sqlite_utils.Database(self._connection)
+        others = set(database.table_names()) - {migrations.migrations_table}
+        if others and not migrations.applied(database):
+            raise StoreUnavailable(
+                _("{path} is a database, but not one of this agent").format(path=self.path),
+                _("move it away, or set box.state_dir to a directory of the agent's own"),
+            )
+        _make_durable(self._connection)
+        migrations.apply(database)
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:

@@ -26,13 +26,13 @@ class MockDriver:
 
     script: list[float | str] = field(default_factory=list)
     step_s: float = field(default=1.0, metadata={"low": 0.001, "high": 86400})
-    trace: str = ""
+    trace: Path | None = None
     channel: str = "power_w"
     unit: str = "W"
     monotonic: Callable[[], float] = field(default=time.monotonic, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if bool(self.script) == bool(self.trace):
+        if bool(self.script) == (self.trace is not None):
             raise ConfigError(
                 _("a mock instrument needs either a script or a trace"),
                 _('script = [20.0, 1500.0, "unavailable"] or trace = "recorded.csv"'),
@@ -72,8 +72,8 @@ class MockDriver:
         """Do nothing: there is no port."""
 
     def _load(self) -> None:
-        if self.trace:
-            rows = read_trace(Path(self.trace))
+        if self.trace is not None:
+            rows = read_trace(self.trace)
             self._times_s = [at_s - rows[0][0] for at_s, _value in rows]
             self._values = [value for _at_s, value in rows]
             self._length_s = self._times_s[-1] + 1.0

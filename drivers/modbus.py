@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from instrument_agent.core.errors import ConfigError
+from instrument_agent.core.errors import ConfigError, DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.modbus_line import Line, Question, serial_line, tcp_line
 from instrument_agent.drivers.registers import Profile, blocks, decode, load_profile, words_at
@@ -43,7 +43,11 @@ class ModbusDriver:
         self._line().open(timeout_s=1.0)
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
-        """Read all registers of the profile; a block the meter refuses gives no channels."""
+        """Read all registers of the profile; a block the meter refuses gives no channels.
+
+        Raises:
+            DeviceUnavailable: no proper answer, or the meter (or the gateway before it) refuses every block.
+        """
         deadline_s = time.monotonic() + timeout_s
         words: dict[int, int] = {}
         for block in self._blocks:
@@ -51,6 +55,11 @@ class ModbusDriver:
             answer = self._line().ask(question, deadline_s)
             if answer is not None:
                 words |= words_at(block, answer)
+        if not words:
+            raise DeviceUnavailable(
+                _("unit {unit} refuses every register of {profile}").format(unit=self.unit_id, profile=self.profile),
+                _("check the profile and the unit id, and behind a gateway that the meter itself is connected"),
+            )
         return decode(self._profile.registers, words)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ question, reads exactly the answer that belongs to it before the deadline, and i
 
 import select
 import socket
+import termios
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ class SerialLine(Line):
             self._port = serial.Serial(
                 name, baud, parity=parity, stopbits=stop_bits, timeout=0, write_timeout=1, exclusive=True
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise DeviceUnavailable(
                 _("the port {port} cannot be opened: {error}").format(port=name, error=error),
                 _("check that the adapter is plugged in: ls /dev/serial/by-id/"),
@@ -112,9 +113,9 @@ class SerialLine(Line):
 
     def close(self) -> None:
         """Close the port."""
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        port, self._port = self._port, None  # forgotten first: an adapter that was pulled out may fail to close
+        if port is not None:
+            port.close()
 
     def _exchange(self, question: Question, deadline_s: float) -> list[int]:
         port = self._port
@@ -218,11 +219,14 @@ def _request(question: Question, transaction: int) -> ReadHoldingRegistersReques
 
 def _answer(framer: FramerRTU | FramerSocket, frame: bytes, question: Question, transaction: int) -> list[int]:
     """Take the answer apart; it must be whole, from the right unit, and as long as the question asked."""
-    used, pdu = framer.handleFrame(frame, question.unit, transaction)
-    if pdu is None or used != len(frame):
+    _used, pdu = framer.handleFrame(frame, question.unit, transaction)
+    if pdu is None or pdu.function_code & ~EXCEPTION_FLAG != question.function or pdu.transaction_id != transaction:
         raise ValueError(_("a damaged frame or another unit's: {frame}").format(frame=frame.hex()))
+    # pymodbus skips what stands around a frame and rounds odd byte counts: here every byte must be as it is written.
+    if framer.buildFrame(pdu) != frame:
+        raise ValueError(_("bytes that belong to no answer: {frame}").format(frame=frame.hex()))
     if pdu.function_code & EXCEPTION_FLAG:
         raise _ExceptionAnswer
-    if pdu.function_code != question.function or len(pdu.registers) != question.count:
+    if len(pdu.registers) != question.count:
         raise ValueError(_("an answer to another question: {frame}").format(frame=frame.hex()))
     return list(pdu.registers)

@@ -9,6 +9,8 @@ from instrument_agent.core.errors import ConfigError
 from instrument_agent.i18n import _
 
 HEADER = ["timestamp_s", "value"]
+LATEST_S = 1e15
+"""No clock ever said so; a larger number would leave the range of a float when it is turned into nanoseconds."""
 
 
 class BadRow(ConfigError):
@@ -59,7 +61,7 @@ def _rows(path: Path, reader: Iterable[list[str]]) -> Iterator[tuple[float, floa
             at_s, value = (float(cell) for cell in row)
         except ValueError:
             raise BadRow(path, line, _("not two numbers: {row}").format(row=",".join(row)[:80])) from None
-        if not (math.isfinite(at_s) and math.isfinite(value)):
+        if not (abs(at_s) <= LATEST_S and math.isfinite(value)):
             raise BadRow(path, line, _("not two numbers: {row}").format(row=",".join(row)[:80]))
         if at_s < last_s:
             raise BadRow(path, line, _("{at} s comes after {last} s: time goes backwards").format(at=at_s, last=last_s))

@@ -27,7 +27,7 @@ ZONE = "Asia/Shanghai"
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(5, 86_400),
+    type=click.FloatRange(20, 86_400),
     default=60.0,
     show_default=True,
     help=_("how long it runs, in real seconds"),
@@ -92,17 +92,16 @@ def _with_picture(bench: Any) -> "Result":  # Demo, imported only where it is us
 def _picture(look: "Look") -> "RenderableType":
     from rich.console import Group
     from rich.progress_bar import ProgressBar
+    from rich.table import Table
 
     if not look.status:
         return _("the agent does not answer")
-    for item in look.status["instruments"]:
-        truth = look.truth[item["instrument_id"]].value
-        item["instrument_id"] += f"  [dim]{_('in truth:')}[/] " + words.activity_word(truth)
-    return Group(
-        status_view(look.status, ZONE),
+    progress = Table.grid(padding=(0, 2))
+    progress.add_row(
         ProgressBar(total=look.span_s, completed=look.at_s, width=60),
         _("{at:.0f} of {span:.0f} s. Ctrl-C ends it and prints the summary.").format(at=look.at_s, span=look.span_s),
     )
+    return Group(status_view(look.status, ZONE, look.truth), progress)
 
 
 def _print_summary(result: "Result") -> None:

@@ -7,12 +7,15 @@ import click
 
 from instrument_agent import __version__
 from instrument_agent.core.errors import AgentError, ConfigError
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, lend_catalogue
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
 
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
 COMMANDS = ("check", "demo", "replay", "run", "sessions", "status")
+
+
+lend_catalogue()  # before the first command is made: click translates some of its sentences right then
 
 
 class LazyGroup(click.Group):

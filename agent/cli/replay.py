@@ -16,6 +16,8 @@ from instrument_agent.core.step import Event, State, begin, end, step
 from instrument_agent.drivers.trace import trace_rows
 from instrument_agent.i18n import _
 
+DAY_S = 86_400
+
 
 @click.command(
     help=_("Play a recorded trace (timestamp_s,value) through the rules and print what the instrument did."),
@@ -44,6 +46,8 @@ def replay(
     """Print intervals or run sessions in seconds of the trace's own clock."""
     if not 0 < off_below <= (run_above if run_below is None else run_below) <= run_above:
         raise ConfigError(_("the thresholds must satisfy 0 < off_below <= run_below <= run_above"))
+    if not all(0 <= seconds <= DAY_S for seconds in (min_on_s, min_off_s, off_settle_s)):
+        raise ConfigError(_("min_on_s, min_off_s and off_settle_s must be from 0 to 86400"))
     rules = ActivityConfig(
         off_below=off_below,
         run_above=run_above,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from instrument_agent.cli.options import config_option
 from instrument_agent.i18n import _
 
 # Priorities of syslog as systemd reads them at the start of a line (sd-daemon(3)).
@@ -37,9 +38,7 @@ def log_to_stderr(level: str) -> None:
     help=_("Watch the instruments and deliver what they did, until stopped (the service)."),
     epilog=_("Example:  instrument-agent run --config /etc/instrument-agent/config.toml"),
 )
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), required=True, help=_("the box's config file")
-)
+@config_option
 def run(config_path: Path) -> None:
     """Run the daemon with the clock of the machine."""
     from instrument_agent.clock import SystemClock

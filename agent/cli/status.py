@@ -1,5 +1,6 @@
 """``instrument-agent status``: what the box and its instruments do now."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,20 +47,20 @@ def current_status(config: Any) -> dict[str, Any]:  # Config, imported only wher
     return answer
 
 
-def status_view(found: dict[str, Any], zone: str) -> "RenderableType":
-    """Return the status as a picture for a terminal."""
+def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | None = None) -> "RenderableType":
+    """Return the status as a picture for a terminal; the demo knows the ``truth`` (activity by instrument) too."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [_headline(found, zone), _instruments(found), _destinations(found)]
+    parts: list[RenderableType] = [_headline(found, zone), _instruments(found, truth or {}), _destinations(found)]
     if found.get("storage_error"):
-        parts.append(f"[bold red]{_('Nothing can be written down:')}[/] {found['storage_error']}")
+        parts.append(_problem(_("Nothing can be written down"), found["storage_error"], ""))
     parts += [
-        f"[red]{item['instrument_id']}:[/] {item['driver']['error']}. {item['driver']['hint']}"
+        _problem(item["instrument_id"], item["driver"]["error"], item["driver"]["hint"])
         for item in found["instruments"]
         if item["driver"] and item["driver"]["error"]
     ]
     parts += [
-        f"[red]{item['name']}:[/] {item['contact']['error']}. {item['contact']['hint']}"
+        _problem(item["name"], item["contact"]["error"], item["contact"]["hint"])
         for item in found["destinations"]
         if item.get("contact", {}).get("error")
     ]
@@ -69,41 +70,44 @@ def status_view(found: dict[str, Any], zone: str) -> "RenderableType":
 def _headline(found: dict[str, Any], zone: str) -> str:
     utc = found["utc"]
     clock = words.local_time(utc["at_ms"], zone) if utc else _("the time is not known yet")
-    state = _("running") if found["running"] else f"[bold red]{_('no agent is running')}[/]"
-    return f"[bold]{_('Box')} {found['box_id']}[/]  {_('agent')}: {state}  {clock}  {found['config']}"
+    agent = _("the agent is running") if found["running"] else "[bold red]" + _("no agent is running") + "[/]"
+    box = _("box {id}").format(id=found["box_id"])
+    return f"[bold]{box}[/]  {agent}  {clock}  {found['config']}"
 
 
-def _instruments(found: dict[str, Any]) -> "RenderableType":
+def _problem(what: str, error: str, hint: str) -> str:
+    from rich.markup import escape
+
+    sentence = _("{what}: {error}. {hint}") if hint else _("{what}: {error}")
+    return sentence.format(what=f"[red]{escape(what)}[/]", error=escape(error), hint=escape(hint))
+
+
+def _instruments(found: dict[str, Any], truth: Mapping[str, str]) -> "RenderableType":
     from rich.table import Table
 
     table = Table(expand=False)
-    for title in (
-        _("instrument"),
-        _("activity"),
-        _("for"),
-        _("reading"),
-        _("open run"),
-        _("running time"),
-        _("coverage"),
-        _("driver"),
-    ):
+    titles = [_("instrument"), _("activity"), _("for"), _("reading"), _("open run"), _("running time"), _("coverage")]
+    for title in (*titles, _("driver"), *([_("in truth")] if truth else [])):
         table.add_column(title)
     for item in found["instruments"]:
-        activity = item["activity"]
-        word = words.activity_word(activity)
         reason = words.reason_word(item["reason"])
         run = item["open_run"]
-        table.add_row(
-            f"{item['instrument_id']}\n[dim]{item['name_zh'] or item['name_en']}[/]",
-            f"[{words.ACTIVITY_STYLE[activity]}]{word}[/]" + (f"\n{reason}" if reason else ""),
+        row = [
+            f"{item['instrument_id']}\n[dim]{words.own_name(item)}[/]",
+            _activity(item["activity"]) + (f"\n{reason}" if reason else ""),
             words.duration(found["boottime_ms"] - item["since_ms"]) if found["running"] else words.NOTHING,
-            words.reading({key: value for key, value in item["reading"].items() if key.endswith(("_w", "_a", "_v"))}),
+            words.reading(item["reading"]),
             words.duration(found["boottime_ms"] - run["start_ms"]) if run and found["running"] else words.NOTHING,
             words.duration(item["spent_ms"]["running"]),
             words.percent(item["coverage"]),
             _driver(item["driver"]),
-        )
+        ]
+        table.add_row(*row, *([_activity(truth[item["instrument_id"]])] if truth else []))
     return table
+
+
+def _activity(activity: str) -> str:
+    return f"[{words.ACTIVITY_STYLE[activity]}]{words.activity_word(activity)}[/]"
 
 
 def _driver(health: dict[str, Any] | None) -> str:
@@ -111,7 +115,9 @@ def _driver(health: dict[str, Any] | None) -> str:
         return words.NOTHING
     if health["failing"]:
         return f"[red]{words.reason_word(health['failing'])}[/]"
-    return "[green]" + _("ok") + "[/] " + _("{reads} reads, {failures} failed").format(**health)
+    if health["failures"]:
+        return _("ok, {failures} of {reads} reads failed").format(**health)
+    return "[green]" + _("ok") + "[/]"
 
 
 def _destinations(found: dict[str, Any]) -> "RenderableType":

@@ -1,12 +1,15 @@
 """The field's words and forms for values, as people read them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from instrument_agent.core.readings import UnknownReason
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, language
 
 NOTHING = "-"
+SHOWN = {"power_w": "W", "current_a": "A"}
+"""The channels people look at, the first that is there, and their units."""
 
 
 def activity_word(activity: str) -> str:
@@ -55,17 +58,23 @@ def local_time(utc_ms: int | None, zone: str) -> str:
     return datetime.fromtimestamp(utc_ms / 1000, tz=UTC).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def own_name(instrument: Mapping[str, str]) -> str:
+    """Return what an instrument is called in the reader's language, or else in the other."""
+    chinese, english = instrument["name_zh"], instrument["name_en"]
+    return (chinese or english) if language() == "zh" else (english or chinese)
+
+
 def percent(share: float | None) -> str:
     """Return a share of 1 in percent; a dash where there is nothing to take a share of."""
     return NOTHING if share is None else f"{100 * share:.1f} %"
 
 
-def reading(values: dict[str, object]) -> str:
-    """Return a reading in one line, numbers to four digits."""
-    parts = []
-    for name, value in values.items():
-        quantity, _underscore, unit = name.rpartition("_")
-        shown = f"{value:.4g}" if isinstance(value, int | float) and abs(value) < 1000 else value  # noqa: PLR2004
-        shown = f"{value:.0f}" if isinstance(value, int | float) and abs(value) >= 1000 else shown  # noqa: PLR2004
-        parts.append(f"{quantity} {NOTHING if value is None else shown} {unit}")
-    return ", ".join(parts) or NOTHING
+def reading(values: Mapping[str, object]) -> str:
+    """Return the quantity people look at first, to four digits and with its unit."""
+    for name, unit in SHOWN.items():
+        if name in values:
+            value = values[name]
+            if not isinstance(value, int | float):
+                return _("not credible")
+            return f"{value:.0f} {unit}" if abs(value) >= 1000 else f"{value:.4g} {unit}"  # noqa: PLR2004
+    return NOTHING

@@ -8,10 +8,11 @@ break; the change is then dated back to when the other side began:
     on  --(value <  below for min_off)--> off        dated to the first value under `below`
     between `below` and `above` the side last seen goes on
 
-So a pulse shorter than min_on is no run, and a pause shorter than min_off does not end one.
+So a pulse shorter than min_on is no run, and a pause shorter than min_off does not end one. Only time that was seen
+proves a run, or that the power is off; a silence proves neither, but it does count towards the end of a run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from instrument_agent.core.readings import Activity
 
@@ -53,10 +54,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A two-sided decision; ``candidate_ns`` is since when the other side has been seen, if it has."""
+    """A two-sided decision; ``candidate_ns`` is since when the other side has been seen, if it has.
+
+    ``unseen_ns`` of the time since then was silence that proves nothing.
+    """
 
     on: bool = False
     candidate_ns: int | None = None
+    unseen_ns: int = 0
 
     @property
     def seen(self) -> bool:
@@ -66,12 +71,13 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The numbers of one switch."""
+    """The numbers of one switch; ``silence_ends`` says whether a silence counts towards ``min_off_ns``."""
 
     above: float
     below: float
     min_on_ns: int
     min_off_ns: int
+    silence_ends: bool
 
     def side(self, value: float, seen: bool) -> bool:
         """Return the side ``value`` is on; between the thresholds it is the side seen before."""
@@ -82,12 +88,12 @@ class Band:
 
 def power_band(rules: Rules) -> Band:
     """Return the numbers of the switch between off and powered."""
-    return Band(rules.off_below, rules.off_below, 0, rules.off_settle_ns)
+    return Band(rules.off_below, rules.off_below, 0, rules.off_settle_ns, silence_ends=False)
 
 
 def run_band(rules: Rules) -> Band:
     """Return the numbers of the switch between not running and running."""
-    return Band(rules.run_above, rules.run_below, rules.min_on_ns, rules.min_off_ns)
+    return Band(rules.run_above, rules.run_below, rules.min_on_ns, rules.min_off_ns, silence_ends=True)
 
 
 def turn(switch: Switch, band: Band, sample: Sample, held_to_ns: int) -> tuple[Switch, tuple[Change, ...]]:
@@ -98,26 +104,25 @@ def turn(switch: Switch, band: Band, sample: Sample, held_to_ns: int) -> tuple[S
     """
     side = band.side(sample.value, switch.seen)
     changes: list[Change] = []
-    if switch.candidate_ns is not None and side == switch.on:
-        # The other side was left. A pause is measured to the next sight of the run, a pulse to its own last sight:
-        # what was not seen never makes a run.
-        end_ns = sample.at_ns if switch.on else held_to_ns
-        if end_ns - switch.candidate_ns >= _minimum(switch, band):
+    if switch.candidate_ns is not None and not (switch.on and band.silence_ends):
+        switch = replace(switch, unseen_ns=switch.unseen_ns + sample.at_ns - held_to_ns)
+    if switch.candidate_ns is not None and side == switch.on:  # the other side was left
+        if _proven(switch, band, switch.candidate_ns, sample.at_ns):
             changes.append(Change(switch.candidate_ns, not switch.on))
             switch = Switch(on=not switch.on)
         else:
             switch = Switch(on=switch.on)
     if side != switch.on:
         since_ns = sample.at_ns if switch.candidate_ns is None else switch.candidate_ns
-        switch = Switch(switch.on, since_ns)
-        if sample.at_ns - since_ns >= _minimum(switch, band):
+        switch = replace(switch, candidate_ns=since_ns)
+        if _proven(switch, band, since_ns, sample.at_ns):
             changes.append(Change(since_ns, side))
             switch = Switch(on=side)
     return switch, tuple(changes)
 
 
 def resolve(switch: Switch) -> tuple[Change, ...]:
-    """Return the change, if any, when a switch will not be seen for long: what was not proven is not running."""
+    """Return the change, if any, when a run will not be seen for long: what was not proven is not running."""
     if switch.on and switch.candidate_ns is not None:
         return (Change(switch.candidate_ns, on=False),)
     return ()
@@ -142,5 +147,5 @@ def combined(powered: bool, running: bool) -> Activity:
     return Activity.STANDBY if powered else Activity.OFF
 
 
-def _minimum(switch: Switch, band: Band) -> int:
-    return band.min_off_ns if switch.on else band.min_on_ns
+def _proven(switch: Switch, band: Band, since_ns: int, to_ns: int) -> bool:
+    return to_ns - since_ns - switch.unseen_ns >= (band.min_off_ns if switch.on else band.min_on_ns)

@@ -5,6 +5,7 @@ reading (core/checkpoint.py), so that a box that is killed goes on where it stop
 """
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from instrument_agent.core.activity import (
     Change,
@@ -74,7 +75,7 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
         if rules.channel not in reading.values:
             return _account(rules, state, _silent(rules, state, reading.at_ns))
         value = reading.values[rules.channel]
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and isfinite(value):
             return _account(rules, state, _see(rules, state, Sample(reading.at_ns, float(value))))
         reading = FailedRead(reading.at_ns, UnknownReason.IMPLAUSIBLE_READING)
     return _account(rules, state, _fail(rules, state, reading))
@@ -180,11 +181,8 @@ def _give_up(state: State) -> Moved:
     """Decide what was still open at the last sight, and forget the switches."""
     if state.power is None or state.run is None:
         return state, ()
-    line = replace(
-        state.line,
-        power_changes=state.line.power_changes + resolve(state.power),
-        run_changes=state.line.run_changes + resolve(state.run),
-    )
+    # A dip that was not proven is not off: the power switch stays as it is.
+    line = replace(state.line, run_changes=state.line.run_changes + resolve(state.run))
     line, closed = settle(line, state.last_seen_ns)
     line = replace(line, powered=False, running=False, power_changes=(), run_changes=())
     return replace(state, line=line, power=None, run=None, held_ns=None), closed

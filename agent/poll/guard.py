@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from instrument_agent.clock import Clock
-from instrument_agent.core.errors import DeviceUnavailable
+from instrument_agent.core.errors import AgentError, DeviceUnavailable
 from instrument_agent.core.readings import (
     NS_PER_S,
     Channel,
@@ -63,7 +63,7 @@ class Guard:
             values = self._read()
         except DeviceUnavailable as error:
             return self._failed(UnknownReason.DRIVER_UNAVAILABLE, error)
-        except Exception as error:  # noqa: BLE001  # a driver is foreign code; its bugs stay with its instrument
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a driver is foreign code; its bugs stay with it
             return self._failed(UnknownReason.DRIVER_ERROR, error)
         after_ns = self._clock.boottime_ns()
         self._succeeded()
@@ -85,10 +85,12 @@ class Guard:
         return {name: self._credible(name, value) for name, value in self._driver.read(self._timeout_s).items()}
 
     def _credible(self, name: str, value: Value) -> Value:
-        channel = self._channels.get(name)
-        if channel is None or not isinstance(value, int | float):
+        if isinstance(value, str):
             return value
-        return value if math.isfinite(value) and channel.low <= value <= channel.high else None
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        channel = self._channels.get(name)
+        return value if channel is None or channel.low <= value <= channel.high else None
 
     def _succeeded(self) -> None:
         if self.health.failing is not None:
@@ -96,7 +98,7 @@ class Guard:
         self._in_a_row = 0
         self.health = replace(self.health, reads=self.health.reads + 1, failing=None, error="", hint="")
 
-    def _failed(self, reason: UnknownReason, error: Exception) -> FailedRead:
+    def _failed(self, reason: UnknownReason, error: BaseException) -> FailedRead:
         self.close()
         now_ns = self._clock.boottime_ns()
         if self.health.failing is not reason:
@@ -111,6 +113,6 @@ class Guard:
             failures=self.health.failures + 1,
             failing=reason,
             error=str(error),
-            hint=error.hint if isinstance(error, DeviceUnavailable) else "",
+            hint=error.hint if isinstance(error, AgentError) else "",
         )
         return FailedRead(now_ns, reason)

@@ -19,6 +19,9 @@ from instrument_agent.core.step import Event, Live, State, live, step
 
 log = logging.getLogger(__name__)
 
+RETRY_NS = 10 * NS_PER_S
+"""How long a database that failed is left alone: one that is locked holds up every bus while it is tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -40,6 +43,7 @@ class Recorder:
         self._watched: dict[str, Watched] = {}
         self._unsaved: list[tuple[str, State, tuple[Event, ...]]] = []
         self._saved_ns = clock.boottime_ns()
+        self._retry_ns = 0
         self._listeners: list[Callable[[], None]] = []
         self.storage_error = ""
 
@@ -63,7 +67,8 @@ class Recorder:
             self._watched[instrument_id] = after
             if events:
                 self._unsaved.append((instrument_id, state, events))
-            if self._unsaved or reading.at_ns - self._saved_ns >= self._checkpoint_ns:
+            due = bool(self._unsaved) or reading.at_ns - self._saved_ns >= self._checkpoint_ns
+            if due and reading.at_ns >= self._retry_ns:
                 self._save(reading.at_ns)
         if _activity(before) is not _activity(after):
             for listener in self._listeners:
@@ -95,6 +100,7 @@ class Recorder:
             if not self.storage_error:
                 log.error("nothing can be written down: %s. %s", error, error.hint)
             self.storage_error = str(error)
+            self._retry_ns = self._clock.boottime_ns() + RETRY_NS
             return
         if self.storage_error:
             log.warning("the database can be written again; nothing was lost")

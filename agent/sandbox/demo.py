@@ -1,5 +1,7 @@
 """The product end to end without hardware: simulated instruments, the ordinary agent, a reference platform."""
 
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -94,6 +96,7 @@ class Demo:
         self._scaled = _scaled_clock(speed) if speed != 1 else None
         self._clock: Clock = self._scaled or SystemClock()
         self._zero_ns: int | None = None
+        self._interrupted = threading.Event()
         self.loads = bench_loads(self.span_s)
         self._bench = Bench({load.instrument_id: load for load in self.loads}, self.now_s, directory)
 
@@ -107,6 +110,7 @@ class Demo:
         """Run it all, calling ``show`` a few times a second; Ctrl-C ends it early and in order."""
         result = Result(self.config_path, self._seconds, self._speed)
         with ExitStack() as stack:
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, self._interrupt))
             ledger = stack.enter_context(Ledger(f"sqlite:///{self._directory / 'platform.db'}"))
             platform = stack.enter_context(PlatformServer(create_app(ledger, self._clock.utc_ns)))
             stack.enter_context(self._bench)
@@ -114,16 +118,19 @@ class Demo:
             agent = AgentProcess(self.config_path, self._directory / "agent.log", self._scaled)
             stack.callback(agent.stop)
             self._zero_ns = self._clock.boottime_ns()
-            try:
-                self._watch(config, agent, show)
-            except KeyboardInterrupt:
-                result.interrupted = True
+            self._watch(config, agent, show)
+            result.interrupted = self._interrupted.is_set()
             over_s = min(self.now_s(), self.span_s)
             self._drain(config, agent)
             if status := agent.stop():
                 result.problems.append(f"the agent ended with status {status}, see {self._directory / 'agent.log'}")
             self._judge(config, ledger, over_s, result)
         return result
+
+    def _interrupt(self, *_signal: object) -> None:
+        """End in order at the first Ctrl-C; a second one is for those who will not wait."""
+        self._interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _write_config(self, platform_url: str) -> Config:
         write_box_file(
@@ -140,7 +147,8 @@ class Demo:
         while (at_s := self.now_s()) < self.span_s and agent.running:
             truth = {load.instrument_id: load.activity(at_s) for load in self.loads}
             show(Look(at_s, self.span_s, _status(config), truth))
-            time.sleep(min(LOOK_EVERY_S, (self.span_s - at_s) / self._speed))
+            if self._interrupted.wait(min(LOOK_EVERY_S, (self.span_s - at_s) / self._speed)):
+                return
 
     def _drain(self, config: Config, agent: AgentProcess) -> None:
         """Wait until the last runs are certain and the platform has everything."""

@@ -78,7 +78,9 @@ class Delivery(Worker):
         """Deliver one batch; False if nothing was waiting or the database cannot be read."""
         try:
             if not self._anchoring.anchored.is_set():
-                self._offer(self._policy(self._transport.watermark))
+                reply = self._policy(self._transport.watermark)
+                self._anchoring.offer(reply, self.destination, self.clock.boottime_ns())
+                self._answers()
             batch = self._outbox.next_batch(self._limit)
             if batch is None:
                 return False
@@ -90,28 +92,32 @@ class Delivery(Worker):
             return False  # the policy gives up only when the loop is to stop
         return True
 
-    def _deliver(self, batch: Batch) -> None:
-        """Deliver a batch, halving it while it is too large or holds a record the platform refuses."""
+    def _deliver(self, batch: Batch) -> bool:
+        """Deliver a batch, halving it while it is too large or holds a record the platform refuses.
+
+        False if less than all of it is settled: what comes after it must not be, or the rest would be skipped.
+        """
         try:
-            self._policy(self._send, batch)
+            settled: bool = self._policy(self._send, batch)
         except (PlatformRejected, PayloadTooLarge) as error:
             if len(batch.entries) == 1:
                 self._dead_letter(batch.entries[0], str(error))
-                return
+                return True
             middle = len(batch.entries) // 2
-            self._deliver(Batch(batch.epoch, batch.entries[:middle]))
-            if not self.stopping.is_set():
-                self._deliver(Batch(batch.epoch, batch.entries[middle:]))
+            halves = Batch(batch.epoch, batch.entries[:middle]), Batch(batch.epoch, batch.entries[middle:])
+            return all(not self.stopping.is_set() and self._deliver(half) for half in halves)
+        return settled
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: Batch) -> bool:
         reply = self._transport.records(self._envelope(batch))
+        received_ns = self.clock.boottime_ns()  # before the database is asked, which may take longer than the trip
         acked = _acknowledged(reply, batch, self._outbox.last_seq(batch.epoch))
-        self._offer(reply)
+        self._anchoring.offer(reply, self.destination, received_ns)
         first_seq = batch.entries[0].seq
         if acked < first_seq - 1:
             log.warning("%s has lost records after %d; sending them again", self.destination, acked)
             self._outbox.rewind(batch.epoch, acked)
-            return
+            return False
         if acked < first_seq:
             raise PlatformUnavailable(_("the platform took nothing of what was sent"))
         ids = {entry.seq: entry.id for entry in batch.entries}
@@ -119,6 +125,8 @@ class Delivery(Worker):
         self._outbox.settle(ids[acked], refused, self.clock.boot_id, self.clock.boottime_ns())
         for record_id, reason in refused.items():
             log.error("%s refuses record %d: %s", self.destination, record_id, reason)
+        self._answers()
+        return acked == batch.entries[-1].seq
 
     def _envelope(self, batch: Batch) -> dict[str, Any]:
         now_ns = self.clock.boottime_ns()
@@ -140,9 +148,10 @@ class Delivery(Worker):
                 item["utc"] = {"at_ms": utc.utc_ns // NS_PER_MS, "error_ms": utc.error_ns // NS_PER_MS}
         return item
 
-    def _offer(self, reply: Reply) -> None:
+    def _answers(self) -> None:
+        if self.contact.error:
+            log.warning("%s: answers again", self.destination)
         self.contact = Contact()
-        self._anchoring.offer(reply, self.destination, self.clock.boottime_ns())
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
         log.error("%s refuses record %d: %s", self.destination, entry.id, reason)

@@ -63,8 +63,8 @@ class Heartbeat(Worker):
         self._transport.close()
 
     def _beat(self) -> None:
-        body = dict(self._body())
         try:
+            body = dict(self._body())
             reply = self._transport.heartbeat(body)
             self._anchoring.offer(reply, self.destination, self.clock.boottime_ns())
         except AgentError as error:

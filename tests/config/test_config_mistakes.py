@@ -35,6 +35,8 @@ off_below = 20
 run_above = 800
 """
 
+TWICE = '[[destination]]\nname = "twice"\nurl = "https://x.example"\n'
+
 # what is replaced in GOOD, by what, then the one mistake: line, key, a part of the problem, a part of the hint
 ONE_MISTAKE = [
     ('id = "box-1"', "", 1, "box.id", "required", ""),
@@ -64,6 +66,7 @@ ONE_MISTAKE = [
      "no such key", "valid keys: name, url, credential_file"),
     ("https://platform", "http://platform", 6, "destination[1].url", "plain http", "https"),
     ("https://platform", "http://127.0.0.1.platform", 6, "destination[1].url", "plain http", "https"),
+    ("https://platform.example", "http://192.168.1.5", 6, "destination[1].url", "plain http", "https"),
     ("https://platform", "ftp://platform", 6, "destination[1].url", "must be a URL", ""),
     ("https://platform.example", "https://", 6, "destination[1].url", "must be a URL", ""),
     ("https://platform.example", "https://[::1", 6, "destination[1].url", "not a valid URL", ""),
@@ -72,11 +75,13 @@ ONE_MISTAKE = [
     ("platform.example", "platform.example/?a", 6, "destination[1].url", "no ? and no #", ""),
     ('url = "https', 'batch_records = 0.5\nurl = "https', 6, "destination[1].batch_records",
      "a whole number, not 0.5", ""),
+    ('url = "https', 'batch_records = true\nurl = "https', 6, "destination[1].batch_records",
+     "a whole number, not true", ""),
     ('url = "https', 'batch_records = 5001\nurl = "https', 6, "destination[1].batch_records", "between 1 and 5000", ""),
     ('url = "https', 'heartbeat_s = 14\nurl = "https', 6, "destination[1].heartbeat_s", "between 15 and 3600", ""),
     ("[[destination]]", "[destination]", 4, "destination", "list of tables", "[[destination]] with two brackets"),
-    ("[[destination]]", '[[destination]]\nname = "sem-1"\nurl = "https://x.example"\n[[destination]]\nname = "sem-1"\n'
-     'url = "https://x.example"\n[[destination]]', 8, "destination[2].name", "already taken by destination[1]", ""),
+    ("[[destination]]", f"{TWICE}{TWICE}[[destination]]", 8, "destination[2].name",
+     "already taken by destination[1]", ""),
     ('id = "sem-1"', 'id = "xrd-1"', 14, "instrument[2].id", "already taken by instrument[1]", ""),
     ("poll_s = 1", "poll_s = 0.01", 15, "instrument[2].poll_s", "between 0.05 and 3600", ""),
     ("poll_s = 1", "poll_s = true", 15, "instrument[2].poll_s", "a number, not true", ""),
@@ -88,6 +93,7 @@ ONE_MISTAKE = [
     ("poll_s = 1", '"\\u001b[2J" = 1', 15, "instrument[2].'\\x1b[2J'", "no such key", ""),
     ('name = "modbus", ', "", 10, "instrument[1].driver.name", "required", "mock, modbus"),
     ('name = "modbus", ', "name = 3, ", 10, "instrument[1].driver.name", "text in quotes", "mock, modbus"),
+    ('name = "modbus", ', 'name = "a\\nb", ', 10, "instrument[1].driver.name", "no driver a\\nb", ""),
     ('name = "modbus", ', 'name = "modbuss", ', 10, "instrument[1].driver.name", "no driver", "did you mean modbus?"),
     (', port = "/dev/ttyUSB0"', "", 10, "instrument[1].driver", "either a port or a host", "by-id"),
     ("baud = 2400", "baudrate = 2400", 21, "instrument[2].driver.baudrate", "no such key", "did you mean baud?"),
@@ -133,10 +139,9 @@ def test_the_config_all_these_are_made_from_is_good(tmp_path: Path):
     assert len(load_config(tmp_path / "config.toml").instruments) == 2
 
 
-@pytest.mark.parametrize(("old", "new", "line", "key", "problem", "hint"), ONE_MISTAKE)
-def test_a_mistake_is_told_where_it_stands(
-    tmp_path: Path, old: str, new: str, line: int | None, key: str, problem: str, hint: str
-):
+@pytest.mark.parametrize("case", ONE_MISTAKE, ids=lambda case: f"{case[3]} {case[4]}")
+def test_a_mistake_is_told_where_it_stands(tmp_path: Path, case: tuple[str, str, int | None, str, str, str]):
+    old, new, line, key, problem, hint = case
     assert old in GOOD
     # The instruments that only the last two lines tell apart are changed from the end.
     text = new.join(GOOD.rsplit(old, 1)) if old.startswith("run_above = 800\n") else GOOD.replace(old, new, 1)
@@ -204,7 +209,7 @@ class Picky:
     channels = ()
     def __post_init__(self):
         if self.level > 3:
-            raise ValueError("level and mood do not agree")
+            raise ValueError("level and mood\\x1b do not agree\\nat all")
 
 @dataclass
 class Puzzling:
@@ -234,7 +239,7 @@ def foreign_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("options", "key", "problem"),
     [
-        ('name = "picky", level = 4', "instrument[1].driver", "level and mood do not agree"),
+        ('name = "picky", level = 4', "instrument[1].driver", "level and mood\\x1b do not agree\\nat all"),
         ('name = "picky"', "instrument[1].driver.level", "required"),
         ('name = "picky", level = 1, anything = [[1]]', "instrument[1].activity.channel", "does not read this channel"),
         ('name = "picky", level = 1, loud = 1', "instrument[1].driver.loud", "must be true or false, not 1"),

@@ -24,12 +24,13 @@ def outcome(path: Path, content: bytes) -> Config | InvalidConfig:
     try:
         return load_config(path)
     except InvalidConfig as error:
-        assert error.mistakes
-        for mistake in error.mistakes:
-            assert mistake.problem
-            assert mistake.line is None or 1 <= mistake.line <= content.count(b"\n") + 1
-            assert not any(character < " " or "\x7f" <= character < "\xa0" for character in str(mistake))
-        return error
+        refused = error
+    assert refused.mistakes
+    for mistake in refused.mistakes:
+        assert mistake.problem
+        assert mistake.line is None or 1 <= mistake.line <= content.count(b"\n") + 1
+        assert not any(character < " " or "\x7f" <= character < "\xa0" for character in str(mistake))
+    return refused
 
 
 @given(content=st.binary())

@@ -148,6 +148,12 @@ def test_plain_http_is_taken_to_this_machine(load, url: str):
     assert load(f'{SHORTEST}[[destination]]\nname = "p"\nurl = "{url}"\n').destinations[0].url == url
 
 
+@pytest.mark.parametrize("batch_records", [1, 5000])
+def test_the_ends_of_a_range_belong_to_it(load, batch_records: int):
+    destination = f'[[destination]]\nname = "p"\nurl = "https://p.example"\nbatch_records = {batch_records}\n'
+    assert load(SHORTEST + destination).destinations[0].batch_records == batch_records
+
+
 def test_nothing_in_a_config_can_be_changed(load):
     config = load(SHORTEST)
     with pytest.raises(FrozenInstanceError):

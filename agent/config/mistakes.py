@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from unicodedata import category
 
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.i18n import _
@@ -62,6 +63,8 @@ class Notebook:
 
     def note(self, at: KeyPath, problem: str, hint: str = "") -> None:
         """Write down a mistake; what stands nowhere (a missing key) gets the line of the table it belongs in."""
+        # What a driver says of a value may repeat it; in the file it may hold anything, even commands to the terminal.
+        problem, hint = visible(problem), visible(hint)
         known = (self._lines[at[:end]] for end in range(len(at), 0, -1) if at[:end] in self._lines)
         self.mistakes.append(Mistake(self.path, next(known, None), key_text(at), problem, hint))
 
@@ -73,10 +76,19 @@ def key_text(at: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part + 1}]"
             continue
-        # Keys from the file may hold anything, even control sequences for the terminal.
         shown = part if _BARE_KEY.fullmatch(part) else shortened(part)
         text += f".{shown}" if text else shown
     return text
+
+
+def is_control(character: str) -> bool:
+    """Tell whether a character is for a terminal to act on and not for a person to read; line breaks are such."""
+    return category(character) == "Cc"
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with its control characters written out, on one line."""
+    return "".join(repr(character)[1:-1] if is_control(character) else character for character in text)
 
 
 def shortened(value: object) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrument_agent.config_lines import key_lines
-from instrument_agent.config_mistakes import InvalidConfig, KeyPath, Mistake
+from instrument_agent.config.lines import key_lines
+from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Mistake
 from instrument_agent.i18n import _
 
 MAX_BYTES = 1 << 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from instrument_agent.config_mistakes import KeyPath, Notebook, Unfit, nearest, shortened
+from instrument_agent.config.mistakes import KeyPath, Notebook, Unfit, is_control, nearest, shortened
 from instrument_agent.i18n import _
 
 
@@ -104,7 +104,7 @@ def _converted(kind: Any, value: object, folder: Path) -> object:
 def _text(value: object, *, empty: bool = True) -> str:
     if not isinstance(value, str):
         raise Unfit(_("must be text in quotes, not {value}").format(value=_shown(value)))
-    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in value):
+    if any(is_control(character) for character in value):
         raise Unfit(_("must not contain line breaks or other control characters"))
     if not value and not empty:
         raise Unfit(_("must not be empty"), _("leave the key out instead"))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instrument_agent.config_mistakes import KeyPath, Notebook, key_text, shortened
+from instrument_agent.config.mistakes import KeyPath, Notebook, key_text, shortened
 from instrument_agent.i18n import _
 
 _LINE_SETTINGS = ("baud", "parity", "stop_bits")

@@ -13,30 +13,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from instrument_agent.config_binding import bind, note_unknown
-from instrument_agent.config_checks import bus_name, check_activity, check_buses, check_unique
-from instrument_agent.config_fields import check_credit_code, check_identifier, check_timezone, check_url
-from instrument_agent.config_file import read_bytes, read_config_file
-from instrument_agent.config_mistakes import InvalidConfig, KeyPath, Mistake, Notebook, nearest
+from instrument_agent.config.binding import bind, note_unknown
+from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_unique
+from instrument_agent.config.fields import check_credit_code, check_identifier, check_timezone, check_url
+from instrument_agent.config.file import read_bytes, read_config_file
+from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Notebook, nearest
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.drivers.protocol import Driver
 from instrument_agent.drivers.registry import driver_class, driver_names
 from instrument_agent.i18n import _
-
-__all__ = [
-    "ActivityConfig",
-    "BoxConfig",
-    "Config",
-    "DestinationConfig",
-    "DriverConfig",
-    "InstrumentConfig",
-    "InvalidConfig",
-    "Mistake",
-    "config_hash",
-    "load_config",
-]
 
 _IDENTITY = ("asset_code", "platform_code", "name_zh", "name_en", "model", "org_name", "org_uscc", "location")
 
@@ -253,8 +240,8 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
         if len(book.mistakes) == noted:
             channels = [channel.name for channel in driver(**options).channels]
             return {"name": name, "options": options, "driver": driver, "channels": channels}
-    except Exception as error:  # a driver may be foreign code: whatever it raises, it does not take these options
-        book.note(at, str(error) or type(error).__name__, getattr(error, "hint", ""))
+    except Exception as error:  # noqa: BLE001  # foreign code: whatever it raises, it does not take these options
+        book.note(at, str(error) or type(error).__name__, str(getattr(error, "hint", "")))
     return {"options": options}
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from instrument_agent.config_mistakes import Unfit, nearest, shortened
+from instrument_agent.config.mistakes import Unfit, nearest, shortened
 from instrument_agent.i18n import _
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from tomllib import loads
 
-from instrument_agent.config_mistakes import KeyPath
+from instrument_agent.config.mistakes import KeyPath
 
 # The quantifiers are possessive (*+): a text of a megabyte must not make the matcher remember where to go back to.
 _MULTILINE = r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+"{3,5}|' + r"'''(?:[^']|'(?!''))*+'{3,5}"
@@ -46,7 +46,6 @@ class _Walk:
     line_ends: list[int] = field(default_factory=list)
 
     def lines(self) -> dict[KeyPath, int]:
-        self.text = self.text.replace("\r\n", "\n")
         self.line_ends = [match.start() for match in re.finditer("\n", self.text)]
         self._skip(_BLANK)
         while self.position < len(self.text):
@@ -100,19 +99,19 @@ class _Walk:
 
     def _value(self, at: KeyPath) -> None:
         opened: list[_Open] = []
-        while token := self._token():
-            if token in ("[", "{"):
+        while piece := self._piece():
+            if piece in ("[", "{"):
                 self._note(at, self.position - 1)
-                opened.append(_Open(at, token == "["))
-            elif token in ("]", "}"):
+                opened.append(_Open(at, piece == "["))
+            elif piece in ("]", "}"):
                 opened.pop()
-            elif token == ",":
+            elif piece == ",":
                 opened[-1].count += 1
             else:
-                self._note(at, self.position - len(token))
+                self._note(at, self.position - len(piece))
             if not opened:
                 return
-            if token in ("[", "{", ","):
+            if piece in ("[", "{", ","):
                 at = self._next_place(opened[-1])
 
     def _next_place(self, inside: _Open) -> KeyPath:
@@ -125,7 +124,7 @@ class _Walk:
             self.position += 1
         return at
 
-    def _token(self) -> str:
+    def _piece(self) -> str:
         self._skip(_BLANK)
         match = _TOKEN.match(self.text, self.position)
         if match is None:
@@ -139,4 +138,4 @@ class _Walk:
             self.position = match.end()
 
     def _note(self, at: KeyPath, position: int) -> None:
-        self.found.setdefault(at, bisect_right(self.line_ends, position - 1) + 1)
+        self.found.setdefault(at, bisect_right(self.line_ends, position) + 1)

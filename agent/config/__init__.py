@@ -1,0 +1,26 @@
+"""The box's config file: read, checked as a whole, and turned into frozen values (config.example.toml explains it)."""
+
+from instrument_agent.config.mistakes import InvalidConfig, Mistake
+from instrument_agent.config.settings import (
+    ActivityConfig,
+    BoxConfig,
+    Config,
+    DestinationConfig,
+    DriverConfig,
+    InstrumentConfig,
+    config_hash,
+    load_config,
+)
+
+__all__ = [
+    "ActivityConfig",
+    "BoxConfig",
+    "Config",
+    "DestinationConfig",
+    "DriverConfig",
+    "InstrumentConfig",
+    "InvalidConfig",
+    "Mistake",
+    "config_hash",
+    "load_config",
+]

@@ -1,0 +1,47 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = [sys.executable, "-m", "instrument_agent.cli.main", "demo"]
+
+
+@pytest.mark.parametrize("speed", ["1", "60"])
+def test_the_demo_accounts_for_every_second_and_finds_every_run(speed):
+    ended = subprocess.run(
+        [*DEMO, "--seconds", "20", "--speed", speed, "--json"], capture_output=True, text=True, check=False
+    )
+    result = json.loads(ended.stdout)
+    assert result["ok"], result
+    assert ended.returncode == 0
+    assert {item["instrument_id"] for item in result["instruments"]} == {
+        "XRD-01",
+        "LCMS-01",
+        "FURN-01",
+        "UCF-01",
+        "SEQ-01",
+    }
+    for item in result["instruments"]:
+        assert len(item["measured"]["sessions"]) == len(item["true"]["sessions"]) > 0
+        assert sum(item["measured"]["seconds"].values()) >= 0.95 * 20 * float(speed)
+    records = result["records"]
+    assert records["made"] == records["acknowledged"] > 0
+    assert (records["waiting"], records["lost"], records["doubled"], records["dead_lettered"]) == (0, 0, 0, 0)
+    assert result["heartbeats_received"] > 0
+
+
+def test_ctrl_c_ends_the_demo_in_order_with_its_summary():
+    demo = subprocess.Popen([*DEMO, "--seconds", "600"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert demo.stdout is not None
+    first = demo.stdout.readline()
+    control = Path(first.rsplit(" ", 1)[1].strip()).parent / "run" / "control.sock"
+    while not control.exists():
+        assert demo.poll() is None
+    demo.send_signal(signal.SIGINT)
+    rest, _none = demo.communicate(timeout=60)
+    assert "Records:" in rest
+    assert "Traceback" not in rest
+    assert demo.returncode == 0, rest

@@ -1,0 +1,150 @@
+"""Far ends of a Modbus line that answer whatever a test wants: bytes on a pseudo-terminal or on a TCP connection."""
+
+import os
+import select
+import socket
+import struct
+import threading
+import tty
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+Answer = Callable[[bytes], Iterable[bytes]]
+"""From the bytes of a question to the pieces to send; each piece is a write of its own."""
+
+RTU_QUESTION = 8
+TCP_QUESTION = 12
+
+
+def crc(frame: bytes) -> bytes:
+    """Return the two CRC bytes of an RTU frame (Modbus over serial line V1.02, 6.2.2)."""
+    value = 0xFFFF
+    for byte in frame:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
+    return struct.pack("<H", value)
+
+
+def registers(number: float, *more: float) -> bytes:
+    """Return float32 numbers as they stand in registers, most significant word first."""
+    return struct.pack(f">{1 + len(more)}f", number, *more)
+
+
+def rtu(question: bytes, data: bytes, **changes: int) -> bytes:
+    """Return the right answer to an RTU question, or one with another ``unit``, ``function`` or ``count``."""
+    head = [changes.get("unit", question[0]), changes.get("function", question[1]), changes.get("count", len(data))]
+    frame = bytes(head) + data
+    return frame + crc(frame)
+
+
+def tcp(question: bytes, data: bytes, **changes: int) -> bytes:
+    """Return the right answer to a TCP question, or one in which a field of the header is another."""
+    pdu = bytes([changes.get("function", question[7]), changes.get("count", len(data))]) + data
+    return (
+        struct.pack(
+            ">HHHB",
+            changes.get("transaction", int.from_bytes(question[:2], "big")),
+            changes.get("protocol", 0),
+            changes.get("length", len(pdu) + 1),
+            changes.get("unit", question[6]),
+        )
+        + pdu
+    )
+
+
+class FarEnd:
+    """Reads questions of one size in a thread and sends what ``answer`` makes of them; ``asked`` keeps them."""
+
+    question_size: int
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[bytes] = []
+        self.stopping = threading.Event()
+        self._stop_reading, self._stop_writing = os.pipe()
+        self._thread = threading.Thread(target=self._serve, name="far end", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        os.write(self._stop_writing, b"x")
+        self._thread.join()
+        os.close(self._stop_reading)
+        os.close(self._stop_writing)
+        self.close()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _serve(self) -> None:
+        raise NotImplementedError
+
+    def _converse(self, fd: int) -> None:
+        """Answer on ``fd`` until it is closed at the other side or the test ends."""
+        data = b""
+        while not self.stopping.is_set():
+            if self._stop_reading in select.select([fd, self._stop_reading], [], [])[0]:
+                return
+            try:
+                more = os.read(fd, 4096)
+                if not more:
+                    return
+                data += more
+                while len(data) >= self.question_size:
+                    question, data = data[: self.question_size], data[self.question_size :]
+                    self.asked.append(question)
+                    for piece in self.answer(question):
+                        os.write(fd, piece)
+            except (ConnectionError, BrokenPipeError):
+                return
+
+
+class SerialFarEnd(FarEnd):
+    """On a pseudo-terminal; ``port`` is what the driver opens."""
+
+    question_size = RTU_QUESTION
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self._near, self._far = os.openpty()
+        tty.setraw(self._far)
+        self.port = os.ttyname(self._far)
+
+    def send(self, data: bytes) -> None:
+        os.write(self._near, data)
+
+    def close(self) -> None:
+        os.close(self._near)
+        os.close(self._far)
+
+    def _serve(self) -> None:
+        self._converse(self._near)
+
+
+class TcpFarEnd(FarEnd):
+    """On a loopback port, one connection after the other; ``connections`` counts them."""
+
+    question_size = TCP_QUESTION
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self.connections = 0
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        while self._stop_reading not in select.select([self._server, self._stop_reading], [], [])[0]:
+            connection, _address = self._server.accept()
+            self.connections += 1
+            with connection:
+                self._converse(connection.fileno())

@@ -1,0 +1,32 @@
+"""Recorded traces of real appliances, which are beside the product and not part of it."""
+
+import csv
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from command import replay
+
+TRACES = Path(__file__).parents[3] / "shared" / "detection" / "traces"
+NAMES = sorted(path.name for path in TRACES.glob("*.csv"))
+
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not NAMES, reason="the recorded traces of ../shared/detection are not here"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_a_trace_is_covered_from_its_first_to_its_last_row_without_a_hole(name: str):
+    with (TRACES / name).open(newline="") as file:
+        times = [float(row["timestamp_s"]) for row in csv.DictReader(file)]
+    done = replay(TRACES / name)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [(float(row["start"]), float(row["end"]), row["state"]) for row in csv.DictReader(io.StringIO(done.stdout))]
+    assert (rows[0][0], rows[-1][1]) == (times[0], times[-1])
+    for before, after in pairwise(rows):
+        assert before[1] == after[0]
+        assert before[2] != after[2]
+    silent = [(a, b) for a, b in pairwise(times) if b - a > 60]
+    assert sum(b - a for a, b in silent) == sum(end - start for start, end, state in rows if state == "unknown")
