@@ -1,5 +1,6 @@
 """The command ``instrument-agent``."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -47,6 +48,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors the product knows become a sentence and what to do next."""
+    _print_whatever_comes()
     try:
         cli()
     except AgentError as error:
@@ -57,6 +59,13 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) had enough
         sys.exit(0)
+
+
+def _print_whatever_comes() -> None:
+    # Python prints UTF-8 under LANG=C, but under ISO-8859-1 or GBK a name it cannot encode would end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

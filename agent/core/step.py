@@ -95,7 +95,7 @@ def end(rules: Rules, state: State) -> tuple[State, tuple[Event, ...]]:
 
 def live(rules: Rules, state: State, now_ns: int) -> Live:
     """Return what is known now, without waiting for minimum times to pass."""
-    if now_ns - state.last_seen_ns > rules.gap_ns:
+    if state.power is None or now_ns - state.last_seen_ns > rules.gap_ns:
         reason = state.silence[-1].reason if state.silence else UnknownReason.NOT_POLLED
         since_ns = state.last_seen_ns
         if state.line.open.activity is Activity.UNKNOWN and state.line.settled_ns >= since_ns:

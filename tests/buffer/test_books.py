@@ -58,7 +58,7 @@ def test_a_state_comes_back_exactly(store: Store, tmp_path: Path):
 def test_a_flipped_bit_in_a_state_is_noticed(store: Store):
     with store.write() as change:
         save_state(change, "xrd-1", busy_state())
-        change.execute("update checkpoints set body = replace(body, 'false', 'true')")
+        change.execute("update checkpoints set body = replace(body, 'true', 'false')")
     with pytest.raises(ValueError, match="checksum"):
         states(store)
 

@@ -273,13 +273,13 @@ def test_a_line_that_never_falls_silent_costs_no_more_than_its_time(
         assert time.monotonic() - start_s < 0.3
 
 
-@pytest.mark.parametrize("function", [code for code in range(256) if code not in (3, 4)])
 def test_nothing_but_reading_registers_can_be_asked(
-    function: int, tcp_end: TcpFarEnd, tcp_line: TcpLine, serial_end: SerialFarEnd, serial_line: SerialLine
+    tcp_end: TcpFarEnd, tcp_line: TcpLine, serial_end: SerialFarEnd, serial_line: SerialLine
 ) -> None:
-    for line in (tcp_line, serial_line):
-        with pytest.raises(KeyError):
-            ask(line, Question(1, function, 0, 2))
+    for function in set(range(256)) - {3, 4}:
+        for line in (tcp_line, serial_line):
+            with pytest.raises(KeyError):
+                ask(line, Question(1, function, 0, 2))
     assert tcp_end.asked == serial_end.asked == []
 
 

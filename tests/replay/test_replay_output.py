@@ -55,10 +55,15 @@ def test_the_options_are_the_rules(trace: Path):
         return [line.rpartition(",")[2] for line in lines]
 
     assert states("--min-on-s", "201") == ["standby", "off"]
-    assert states("--min-off-s", "300") == ["standby", "running", "off"]
     assert states("--off-settle-s", "199") == ["standby", "running", "standby"]
     assert states(thresholds=("--off-below", "60", "--run-above", "100")) == ["off", "running", "off"]
     assert states("--run-below", "20") == ["standby", "running", "off"]
+
+
+def test_min_off_joins_or_parts_two_pulses(tmp_path: Path):
+    trace = written(tmp_path / "trace.csv", [(second, 50 if 100 <= second < 150 else 500) for second in range(300)])
+    assert replay(trace, "--sessions").stdout.splitlines()[1:] == ["0,299,299,0"]
+    assert replay(trace, "--sessions", "--min-off-s", "50").stdout.splitlines()[1:] == ["0,100,100,0", "150,299,149,0"]
 
 
 def test_a_silence_is_unknown_and_a_bridged_run_says_how_much(tmp_path: Path):
