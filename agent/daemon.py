@@ -207,8 +207,8 @@ class Agent:
         for worker in (worker for worker in self._workers if not worker.stuck):
             worker.join(max(0.0, deadline_s - time.monotonic()))
         self.recorder.checkpoint()
-        with self.store.write() as change:
-            if not self.failed:
+        if not self.failed and not self.recorder.storage_error:
+            with self.store.write() as change:
                 save_stop(change, self.store.epoch, self.clock.boottime_ns())
         self._control.close()
         self.store.close()

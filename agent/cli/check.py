@@ -7,18 +7,14 @@ from pathlib import Path
 import click
 
 from instrument_agent.cli.main import EXIT_CONFIG
-from instrument_agent.cli.options import as_json, config_option
+from instrument_agent.cli.options import as_json, config_option, examples
 from instrument_agent.config import Config, InvalidConfig, load_config
 from instrument_agent.i18n import _, ngettext
 
 
 @click.command(
     help=_("Check a config file and tell every mistake in it at once. No port is opened, nothing is sent."),
-    epilog="\b\n"
-    + _("Examples:")
-    + "\n  instrument-agent check"
-    + "\n  instrument-agent check --config config.toml"
-    + "\n  instrument-agent check --config config.toml --json",
+    epilog=examples("check", "check --config config.toml", "check --config config.toml --json"),
 )
 @config_option
 @click.option("--json", "wants_json", is_flag=True, help=_("print the result as JSON"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from instrument_agent.cli import words
-from instrument_agent.cli.options import as_json
+from instrument_agent.cli.options import as_json, examples
 from instrument_agent.cli.status import status_view
 from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
@@ -23,7 +23,7 @@ ZONE = "Asia/Shanghai"
 
 @click.command(
     help=_("Show the product at work: simulated instruments, the ordinary agent, a reference platform. No hardware."),
-    epilog=_("Examples:  instrument-agent demo    instrument-agent demo --seconds 60 --speed 60 --json"),
+    epilog=examples("demo", "demo --seconds 60 --speed 60 --json"),
 )
 @click.option(
     "--seconds",
@@ -123,7 +123,7 @@ def _print_summary(result: "Result") -> None:
             console.print(f"[bold red]{verdict.instrument_id}: {problem}")
     if result.good:
         console.print("[bold green]" + _("Every second is accounted for, every run was found and delivered once."))
-    console.print(_("Look at it again:") + f"  instrument-agent sessions --config {result.config_path}")
+    click.echo(_("Look at it again:") + f"  {sys.argv[0]} sessions --config {result.config_path}")
 
 
 def _summary_table(result: "Result") -> "RenderableType":

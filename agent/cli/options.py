@@ -23,6 +23,11 @@ config_option = click.option(
 )
 
 
+def examples(*commands: str) -> str:
+    """Return the end of a help text: commands as they are typed, each on a line that click does not wrap."""
+    return "\b\n" + _("Examples:") + "".join(f"\n  instrument-agent {command}" for command in commands)
+
+
 def as_json(value: object) -> str:
     """Return ``value`` as JSON for people and programs."""
     return json.dumps(value, ensure_ascii=False, indent=2)

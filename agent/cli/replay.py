@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from instrument_agent.cli.options import as_csv, as_json
+from instrument_agent.cli.options import as_csv, as_json, examples
 from instrument_agent.config import ActivityConfig
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
@@ -21,7 +21,7 @@ DAY_S = 86_400
 
 @click.command(
     help=_("Play a recorded trace (timestamp_s,value) through the rules and print what the instrument did."),
-    epilog=_("Example:  instrument-agent replay trace.csv --off-below 5 --run-above 900 --sessions"),
+    epilog=examples("replay trace.csv --off-below 5 --run-above 900 --sessions"),
 )
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--off-below", type=float, required=True, help=_("off while the value is below this"))

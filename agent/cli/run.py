@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from instrument_agent.cli.options import config_option
+from instrument_agent.cli.options import config_option, examples
 from instrument_agent.i18n import _
 
 # Priorities of syslog as systemd reads them at the start of a line (sd-daemon(3)).
@@ -36,7 +36,7 @@ def log_to_stderr(level: str) -> None:
 
 @click.command(
     help=_("Watch the instruments and deliver what they did, until stopped (the service)."),
-    epilog=_("Example:  instrument-agent run --config /etc/instrument-agent/config.toml"),
+    epilog=examples("run --config /etc/instrument-agent/config.toml"),
 )
 @config_option
 def run(config_path: Path) -> None:

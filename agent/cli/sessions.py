@@ -11,7 +11,7 @@ import click
 from instrument_agent.buffer.books import anchors, run_records
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.cli import words
-from instrument_agent.cli.options import as_csv, as_json, config_option
+from instrument_agent.cli.options import as_csv, as_json, config_option, examples
 from instrument_agent.core.anchors import Anchor, utc_of
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_MS
@@ -34,7 +34,7 @@ COLUMNS = (
 
 @click.command(
     help=_("List run sessions, oldest first."),
-    epilog=_("Example:  instrument-agent sessions --instrument xrd-1 --from 2026-11-01 --format csv"),
+    epilog=examples("sessions --instrument xrd-1 --from 2026-11-01 --format csv"),
 )
 @config_option
 @click.option("--instrument", help=_("only this instrument"))

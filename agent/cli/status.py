@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from instrument_agent.cli import words
-from instrument_agent.cli.options import as_json, config_option
+from instrument_agent.cli.options import as_json, config_option, examples
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     help=_("Show what each instrument does, how it is read, and what waits for delivery."),
-    epilog=_("Example:  instrument-agent status --json"),
+    epilog=examples("status", "status --json"),
 )
 @config_option
 @click.option("--json", "json_wanted", is_flag=True, help=_("print everything as one JSON object"))
@@ -68,11 +68,13 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
 
 
 def _headline(found: dict[str, Any], zone: str) -> str:
+    from rich.markup import escape
+
     utc = found["utc"]
     clock = words.local_time(utc["at_ms"], zone) if utc else _("the time is not known yet")
     agent = _("the agent is running") if found["running"] else "[bold red]" + _("no agent is running") + "[/]"
     box = _("box {id}").format(id=found["box_id"])
-    return f"[bold]{box}[/]  {agent}  {clock}  {found['config']}"
+    return f"[bold]{box}[/]  {agent}  {clock}  {escape(found['config'])}"
 
 
 def _problem(what: str, error: str, hint: str) -> str:
@@ -83,17 +85,18 @@ def _problem(what: str, error: str, hint: str) -> str:
 
 
 def _instruments(found: dict[str, Any], truth: Mapping[str, str]) -> "RenderableType":
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(expand=False)
     titles = [_("instrument"), _("activity"), _("for"), _("reading"), _("open run"), _("running time"), _("coverage")]
     for title in (*titles, _("driver"), *([_("in truth")] if truth else [])):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")  # Chinese has no spaces to break at; nothing may be cut off
     for item in found["instruments"]:
         reason = words.reason_word(item["reason"])
         run = item["open_run"]
         row = [
-            f"{item['instrument_id']}\n[dim]{words.own_name(item)}[/]",
+            f"{item['instrument_id']}\n[dim]{escape(words.own_name(item))}[/]",
             _activity(item["activity"]) + (f"\n{reason}" if reason else ""),
             words.duration(found["boottime_ms"] - item["since_ms"]) if found["running"] else words.NOTHING,
             words.reading(item["reading"]),
@@ -133,7 +136,7 @@ def _destinations(found: dict[str, Any]) -> "RenderableType":
         _("last acknowledgement"),
         _("heartbeats"),
     ):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     for item in found["destinations"]:
         queue = item["queue"]
         ago = words.NOTHING

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,8 +204,14 @@ class Demo:
             runs,
             true_s,
             seconds(totals_ns(chain)),
-            accounting_problems(chain) + run_problems(true_runs, judged, asked_s),
+            self._accounting_problems(chain, asked_s if whole else []) + run_problems(true_runs, judged, asked_s),
         )
+
+    def _accounting_problems(self, chain: list[Interval], asked_s: Sequence[float]) -> list[str]:
+        """Judge the chain from before the instruments began to move to the last reading but one, which is judged."""
+        zero_ns = self._zero_ns or 0
+        last_s = asked_s[-2] if len(asked_s) > 1 else 0.0
+        return accounting_problems(chain, zero_ns, zero_ns + round(last_s * NS_PER_S))
 
     def _run_s(self, record: dict[str, Any]) -> Run:
         zero_ms = (self._zero_ns or 0) / NS_PER_MS

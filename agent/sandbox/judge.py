@@ -62,15 +62,19 @@ def window(truth_s: float, asked_s: Sequence[float]) -> Run:
     return asked_s[first] - travel_s, asked_s[last] + travel_s
 
 
-def accounting_problems(chain: Sequence[Interval]) -> list[str]:
-    """Return what is wrong with a chain that should account for every second once."""
+def accounting_problems(chain: Sequence[Interval], from_ns: int, to_ns: int) -> list[str]:
+    """Return what is wrong with a chain that should account for every second at least from and to these times."""
     try:
         whole = joined(chain)
     except ValueError as error:
         return [str(error)]
-    spent = sum(totals_ns(whole).values())
-    elapsed = chain[-1].end_ns - chain[0].start_ns
-    return [] if spent == elapsed else [f"{spent} ns accounted for of {elapsed} ns"]
+    problems = []
+    if whole[0].start_ns > from_ns or whole[-1].end_ns < to_ns:
+        problems.append(f"accounted from {whole[0].start_ns} to {whole[-1].end_ns} ns, wanted {from_ns} to {to_ns} ns")
+    spent = sum(totals_ns(chain).values())
+    if spent != whole[-1].end_ns - whole[0].start_ns:
+        problems.append(f"{spent} ns accounted for of {whole[-1].end_ns - whole[0].start_ns} ns")
+    return problems
 
 
 def delivery_problems(made: set[tuple[str, int]], received: Sequence[Mapping[str, Any]]) -> list[str]:

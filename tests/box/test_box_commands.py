@@ -3,19 +3,7 @@ import io
 import json
 
 import pytest
-from rig import Dial, Rig, command
-
-
-@pytest.fixture
-def dial():
-    return Dial(100.0)
-
-
-@pytest.fixture
-def rig(tmp_path, dial):
-    with Rig(tmp_path, {"xrd-1": dial}) as rig:
-        rig.configure({"platform": rig.start_platform()})
-        yield rig
+from rig import command
 
 
 def one_run(rig, dial):

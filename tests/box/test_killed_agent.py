@@ -1,21 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from rig import Dial, Rig
 
 from instrument_agent.core.readings import Activity, UnknownReason
-
-
-@pytest.fixture
-def dial():
-    return Dial(100.0)
-
-
-@pytest.fixture
-def rig(tmp_path, dial):
-    with Rig(tmp_path, {"xrd-1": dial}) as rig:
-        rig.configure({"platform": rig.start_platform()})
-        yield rig
 
 
 def run_in_progress(rig, dial):

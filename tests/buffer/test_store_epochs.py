@@ -36,6 +36,13 @@ def test_every_start_is_a_new_epoch_that_names_the_end_of_the_one_before(tmp_pat
         assert (first["previous_seq"], first["previous_hash"]) == (2, record_hash(ended[-1]))
 
 
+def test_a_chain_begins_anew_with_each_epoch(store: Store, tmp_path: Path):
+    append(store, 1)
+    store.begin_epoch(start(2))
+    append(store, 2)
+    assert [len(records) for records in verified_chain(tmp_path).values()] == [2, 2]
+
+
 def test_a_card_restored_from_an_old_image_uses_no_number_again(tmp_path: Path):
     card, image = tmp_path / "card", tmp_path / "image"
     card.mkdir()

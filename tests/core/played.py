@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from instrument_agent.core.activity import Rules
+from instrument_agent.core.checkpoint import read_back, written
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_S, FailedRead, Observation, Reading, UnknownReason
 from instrument_agent.core.sessions import RunSession
@@ -57,11 +58,12 @@ class Books:
 
 
 def steps(readings: Iterable[Reading], given: Rules = RULES, start_s: float | None = None) -> tuple[State, list[Event]]:
+    """Take all readings; the box is killed and resumed after every one, which must not change anything."""
     readings = list(readings)
     state = begin("boot", readings[0].at_ns if start_s is None else round(start_s * NS_PER_S))
     events: list[Event] = []
     for reading in readings:
-        state, some = step(given, state, reading)
+        state, some = step(given, read_back(*written(state)), reading)
         events += some
     return state, events
 

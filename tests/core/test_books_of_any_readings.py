@@ -24,7 +24,7 @@ HELD = st.tuples(STEPS_S, VALUES, st.integers(1, 8))
 SEQUENCES = st.lists(HELD, min_size=1, max_size=30)
 GIVEN = st.sampled_from([RULES, rules(min_on_s=0, min_off_s=0, off_settle_s=0), rules(min_on_s=7, min_off_s=400)])
 
-many = settings(max_examples=150, deadline=None, derandomize=True)
+many = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def readings(shape: list[tuple[int, object, int]]) -> list[Reading]:

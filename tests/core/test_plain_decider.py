@@ -80,7 +80,7 @@ PIECES = st.lists(
 TIMES_S = st.sampled_from([0, 1, 10, 60, 90])
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(PIECES, TIMES_S, TIMES_S, TIMES_S)
 def test_it_agrees_on_any_shape_that_is_seen_all_the_time(pieces, min_on_s: int, min_off_s: int, off_settle_s: int):
     given_rules = rules(min_on_s=min_on_s, min_off_s=min_off_s, off_settle_s=off_settle_s)

@@ -14,6 +14,12 @@ def test_a_silence_of_gap_is_held():
     assert books.intervals == [(0, 199, "standby")]
 
 
+def test_a_glitch_before_a_held_silence_does_not_show_although_a_read_failed_at_its_very_end():
+    immediate = rules(min_on_s=0, min_off_s=0, off_settle_s=0)
+    books = played([*held(0, 100, STANDBY), at(100, RUN), failed(160), *held(160, 200, STANDBY)], immediate)
+    assert books.intervals == [(0, 199, "standby")]
+
+
 def test_a_silence_longer_than_gap_is_unknown_from_the_last_sight():
     books = played([*held(0, 101, STANDBY), *held(161, 200, STANDBY)])
     assert books.intervals == [(0, 100, "standby"), (100, 161, "unknown: not_polled"), (161, 199, "standby")]
@@ -40,6 +46,11 @@ def test_a_silence_is_cut_where_its_reason_changes(back_s: int):
         (200, 250, "unknown: driver_error"),
         (250, back_s, "unknown: driver_hung"),
     ]
+
+
+def test_the_reason_of_a_failed_read_is_forgotten_when_a_value_comes():
+    books = played([*held(0, 101, STANDBY), failed(110), at(120, STANDBY), *held(300, 310, STANDBY)])
+    assert books.intervals[1] == (120, 300, "unknown: not_polled")
 
 
 def test_a_reason_that_comes_after_bridge_changes_nothing_before_it():
@@ -102,6 +113,29 @@ def test_a_silence_is_not_bridged_if_it_does_not_run_on_the_other_side():
     books = played([*held(0, 101, RUN), *held(300, 500, STANDBY)])
     assert books.runs == [(0, 100, 0)]
     assert books.intervals == [(0, 100, "running"), (100, 300, "unknown: not_polled"), (300, 499, "standby")]
+
+
+def test_the_last_sample_before_a_silence_counts_as_it_stands():
+    """So a pause that begins with it is counted from it."""
+    books = played([*held(0, 101, RUN), at(101, STANDBY), *held(300, 350, STANDBY), *held(350, 500, RUN)])
+    assert books.runs == [(0, 101, 0), (350, 499, 0)]
+
+
+def test_a_bridged_run_need_not_be_proven_again_but_one_that_was_silent_for_longer_must_be():
+    pulse = [*held(400, 430, RUN), *held(430, 700, STANDBY)]
+    assert played([*held(0, 101, RUN), failed(399), failed(400), *pulse]).runs == [(0, 430, 300)]
+    assert played([*held(0, 100, RUN), failed(399), failed(400), *pulse]).runs == [(0, 99, 0)]
+
+
+@pytest.mark.parametrize(("before", "last", "after"), [(STANDBY, RUN, STANDBY), (OFF, STANDBY, OFF), (OFF, RUN, OFF)])
+def test_what_was_seen_only_at_the_last_sight_is_not_carried_over_a_long_silence(
+    before: float, last: float, after: float
+):
+    immediate = rules(min_on_s=0, min_off_s=0, off_settle_s=0)
+    books = played([*held(0, 101, before), at(101, last), *held(900, 1000, after)], immediate)
+    assert books.intervals[0][2] == books.intervals[2][2]
+    assert books.intervals[1] == (101, 900, "unknown: not_polled")
+    assert books.runs == []
 
 
 def test_a_silence_before_a_run_does_not_belong_to_it():
@@ -175,3 +209,9 @@ def test_live_becomes_unknown_after_gap_with_the_reason():
 def test_live_without_any_reading_is_not_polled():
     now = live(RULES, begin("boot", 5 * NS_PER_S), 100 * NS_PER_S)
     assert (now.activity, now.since_ns, now.reason) == (Activity.UNKNOWN, 5 * NS_PER_S, UnknownReason.NOT_POLLED)
+
+
+def test_live_stays_unknown_at_a_start_within_gap_until_the_first_value():
+    state, _events = steps([failed(30)], start_s=0)
+    now = live(RULES, state, 31 * NS_PER_S)
+    assert (now.activity, now.since_ns, now.reason) == (Activity.UNKNOWN, 0, UNAVAILABLE)

@@ -1,6 +1,7 @@
 """The Modbus driver against simulated meters on real wires."""
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -114,9 +115,7 @@ def test_a_gateway_without_the_meter_behind_it_is_not_available(raw: TcpFarEnd, 
 
 
 @pytest.mark.parametrize("name", ["B", "C"])
-def test_a_silent_meter_costs_its_timeout_and_no_more(
-    bench: Bench, meters: dict[str, ModbusDriver], name: str
-) -> None:
+def test_a_silent_meter_costs_its_timeout_and_no_more(bench: Bench, meters: dict[str, ModbusDriver], name: str) -> None:
     bench.meters[name].fault = Fault.SILENT
     start_s = time.monotonic()
     with pytest.raises(DeviceUnavailable, match="no proper answer"):
@@ -201,9 +200,10 @@ def test_what_is_no_port_is_not_available(tmp_path: Path, path: str) -> None:
         driver.read(0.1)
 
 
-def test_an_address_where_nobody_listens_is_not_available(raw: TcpFarEnd) -> None:
-    raw.close()
-    driver = ModbusDriver(host="127.0.0.1", tcp_port=raw.port)
+def test_an_address_where_nobody_listens_is_not_available() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free_port = taken.getsockname()[1]
+    driver = ModbusDriver(host="127.0.0.1", tcp_port=free_port)
     with pytest.raises(DeviceUnavailable, match="no connection"):
         driver.open()
 

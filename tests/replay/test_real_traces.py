@@ -2,8 +2,12 @@
 
 import csv
 import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from command import replay
@@ -17,11 +21,18 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def replayed() -> Iterator[dict[str, Future[CompletedProcess[str]]]]:
+    """Replay all of them side by side: each is a process of its own and takes seconds."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {name: pool.submit(replay, TRACES / name) for name in NAMES}
+
+
 @pytest.mark.parametrize("name", NAMES or ["none"])
-def test_a_trace_is_covered_from_its_first_to_its_last_row_without_a_hole(name: str):
+def test_a_trace_is_covered_from_its_first_to_its_last_row_without_a_hole(name: str, replayed):
     with (TRACES / name).open(newline="") as file:
         times = [float(row["timestamp_s"]) for row in csv.DictReader(file)]
-    done = replay(TRACES / name)
+    done = replayed[name].result()
     assert (done.returncode, done.stderr) == (0, "")
     rows = [(float(row["start"]), float(row["end"]), row["state"]) for row in csv.DictReader(io.StringIO(done.stdout))]
     assert (rows[0][0], rows[-1][1]) == (times[0], times[-1])

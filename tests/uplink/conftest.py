@@ -1,0 +1,31 @@
+"""A platform that can be told to misbehave, and a log to deliver to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_clock import FakeClock
+from scripted_platform import Platform
+
+from instrument_agent.buffer.store import Start, Store
+from instrument_agent.uplink.anchoring import Anchoring
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    with Platform() as platform:
+        yield platform
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    store = Store(tmp_path, "box-1")
+    store._connection.execute("pragma busy_timeout=20")
+    store.begin_epoch(Start(clock.boot_id, clock.boottime_ns(), "0.1.0", "0" * 64))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def anchoring(store: Store, clock: FakeClock) -> Anchoring:
+    return Anchoring(store, clock)

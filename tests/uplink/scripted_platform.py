@@ -1,0 +1,179 @@
+"""A platform on a real socket that keeps to contract v1 until its script tells it to misbehave."""
+
+import gzip
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+SERVER_TIME = "2026-11-22T08:00:00.000Z"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def what(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [item["record"]["seq"] for item in self.body["records"]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes out; a dict as JSON, bytes as they are."""
+
+    status: int = 200
+    body: Any = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes on the connection instead of a reply, piece by piece with ``pause_s`` in between; then it is closed."""
+
+    pieces: tuple[bytes, ...]
+    pause_s: float = 0.0
+
+
+Act = Answer | Raw | Callable[[Request], Answer | Raw]
+
+
+class Platform:
+    """Stores what it is sent. ``script`` is consumed first, one act for each request to ``scripted`` addresses."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.script: deque[Act] = deque()
+        self.scripted = ("records", "heartbeat", "watermark")
+        self.always: Act | None = None
+        self.stored: dict[str, dict[int, Any]] = {}
+        self.received: list[tuple[str, int]] = []
+        self.refuses: set[int] = set()
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.platform = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def sent(self, what: str) -> list[Request]:
+        """Return the requests to one address."""
+        return [request for request in self.requests if request.what == what]
+
+    def act(self, request: Request) -> Answer | Raw:
+        with self._lock:
+            self.requests.append(request)
+            act: Act | None = None
+            if request.what in self.scripted:
+                act = self.script.popleft() if self.script else self.always
+            if act is None:
+                return self.well_behaved(request)
+            return act(request) if callable(act) else act
+
+    def well_behaved(self, request: Request) -> Answer:
+        """Do what contract v1 says."""
+        if request.what == "watermark":
+            marks = [{"epoch": epoch, "acked_through": self.acked_through(epoch)} for epoch in self.stored]
+            return Answer(body={"epochs": marks, "server_time": SERVER_TIME})
+        if request.what == "heartbeat":
+            return Answer(body={"server_time": SERVER_TIME})
+        epoch = request.body["epoch"]
+        self.store(request)
+        rejected = [{"seq": seq, "reason": "schema: odd"} for seq in request.seqs if seq in self.refuses]
+        return acknowledged(epoch, self.acked_through(epoch), rejected)
+
+    def store(self, request: Request) -> None:
+        records = self.stored.setdefault(request.body["epoch"], {})
+        for item in request.body["records"]:
+            seq = item["record"]["seq"]
+            self.received.append((request.body["epoch"], seq))
+            if seq not in self.refuses:
+                assert records.setdefault(seq, item["hash"]) == item["hash"]
+
+    def acked_through(self, epoch: str) -> int:
+        settled = set(self.stored.get(epoch, {})) | self.refuses
+        reached = 0
+        while reached + 1 in settled:
+            reached += 1
+        return reached
+
+
+def acknowledged(epoch: str, acked_through: Any, rejected: Any = ()) -> Answer:
+    """Return the reply to a batch."""
+    return Answer(
+        body={
+            "epoch": epoch,
+            "acked_through": acked_through,
+            "rejected": list(rejected),
+            "server_time": SERVER_TIME,
+        }
+    )
+
+
+class _Server(ThreadingHTTPServer):
+    platform: Platform
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no concern of a test."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # a head and a body in two packets would wait 40 ms for each other
+    server: _Server
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            data = gzip.decompress(data)
+        self._answer(json.loads(data))
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def _answer(self, body: Any) -> None:
+        platform = self.server.platform
+        answer = platform.act(Request(self.command, self.path, dict(self.headers), body))
+        if isinstance(answer, Raw):
+            self.close_connection = True
+            for piece in answer.pieces:
+                self.wfile.write(piece)
+                self.wfile.flush()
+                if platform.stopping.wait(answer.pause_s):
+                    return
+            return
+        data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        self.send_response_only(answer.status)
+        for name, value in {"Content-Length": str(len(data)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)

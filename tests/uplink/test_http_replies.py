@@ -1,0 +1,307 @@
+"""Every way a reply can be no answer, over real connections: what the caller is told to do about it."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted_platform import SERVER_TIME, Answer, Platform, Raw, Request
+
+from instrument_agent.core.errors import (
+    AgentError,
+    PayloadTooLarge,
+    PlatformRejected,
+    PlatformUnauthorized,
+    PlatformUnavailable,
+)
+from instrument_agent.uplink import deadline
+from instrument_agent.uplink.http import LARGEST_REPLY, HttpTransport
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def transport(platform: Platform) -> Iterator[HttpTransport]:
+    transport = HttpTransport(platform.url, "box-1", None, None)
+    yield transport
+    transport.close()
+
+
+def test_a_good_reply_is_its_body_its_time_and_how_long_it_took(platform: Platform, transport: HttpTransport) -> None:
+    before_s = time.monotonic()
+    reply = transport.watermark()
+    assert reply.body == {"epochs": [], "server_time": SERVER_TIME}
+    assert reply.server_utc_ns == 1_795_334_400_000_000_000
+    assert 0 < reply.round_trip_s <= time.monotonic() - before_s
+
+
+def test_what_is_sent_is_gzipped_json_at_the_address_of_the_box(platform: Platform) -> None:
+    transport = HttpTransport(platform.url + "/", "box 1/炉", None, None)
+    transport.heartbeat({"note": "炉"})
+    transport.close()
+    [request] = platform.requests
+    assert request.path == "/v1/boxes/box%201%2F%E7%82%89/heartbeat"
+    assert request.body == {"note": "炉"}
+    assert (request.headers["Content-Type"], request.headers["Content-Encoding"]) == ("application/json", "gzip")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *[(status, PlatformUnavailable) for status in (201, 204, 404, 408, 409, 418, 425, 429)],
+        *[(status, PlatformUnavailable) for status in (500, 501, 502, 503, 504, 511, 599)],
+        *[(status, PlatformRejected) for status in (400, 422)],
+        *[(status, PlatformUnauthorized) for status in (401, 403)],
+        (413, PayloadTooLarge),
+    ],
+)
+def test_each_status_says_what_to_do(
+    platform: Platform, transport: HttpTransport, status: int, error: type[AgentError]
+) -> None:
+    platform.script.append(Answer(status, b"" if status == 204 else b'{"epoch": "e", "acked_through": 9}'))
+    with pytest.raises(error) as caught:
+        transport.records({"records": []})
+    assert type(caught.value) is error
+    assert str(status) in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(platform: Platform, transport: HttpTransport, status: int) -> None:
+    with Platform() as elsewhere:
+        platform.script.append(Answer(status, headers={"Location": f"{elsewhere.url}/v1/boxes/box-1/records"}))
+        with pytest.raises(PlatformUnavailable, match=str(status)):
+            transport.records({"epoch": "e", "records": []})
+        assert elsewhere.requests == []
+    assert len(platform.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>Please log in</body></html>",
+        b"[]",
+        b"null",
+        b"7",
+        b'"ok"',
+        b'{"acked_through": 5',
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"acked_through": ' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda body: body[:20],
+)
+def test_a_200_that_is_no_answer_of_a_platform_is_none(
+    platform: Platform, transport: HttpTransport, body: bytes
+) -> None:
+    platform.script.append(Answer(200, body))
+    with pytest.raises(PlatformUnavailable) as caught:
+        transport.records({"records": []})
+    assert "login page" in caught.value.hint
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "date", "expected_s"),
+    [
+        ("0", None, 0.0),
+        ("120", None, 120.0),
+        (" 7 ", None, 7.0),
+        ("999999999999999999999", None, 999_999_999.0),
+        ("-5", None, None),
+        ("1.5", None, None),
+        ("soon", None, None),
+        ("", None, None),
+        ("٣", None, None),
+        ("Sun, 22 Nov 2026 08:02:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", 120.0),
+        ("Sun, 22 Nov 2026 07:00:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", 0.0),
+        ("Sun, 22 Nov 2026 08:02:00 GMT", None, None),
+        ("Sun, 22 Nov 2026 08:02:00 -0000", "Sun, 22 Nov 2026 08:00:00 GMT", None),
+        ("Sun, 99 Nov 2026 08:02:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", 251_606_966_399.0),
+    ],
+)
+def test_retry_after_is_understood_as_seconds_or_as_a_date_or_not_at_all(
+    platform: Platform, transport: HttpTransport, retry_after: str, date: str | None, expected_s: float | None
+) -> None:
+    sent = {"Retry-After": retry_after.encode().decode("latin-1")} | ({} if date is None else {"Date": date})
+    platform.script.append(Answer(503, headers=sent))
+    with pytest.raises(PlatformUnavailable) as caught:
+        transport.watermark()
+    assert caught.value.retry_after_s == expected_s
+
+
+@pytest.mark.parametrize("size", [LARGEST_REPLY + 1, 20 * LARGEST_REPLY])
+def test_a_reply_longer_than_a_megabyte_is_not_read(platform: Platform, transport: HttpTransport, size: int) -> None:
+    platform.script.append(Answer(200, b'{"x": "' + b"x" * size + b'"}'))
+    with pytest.raises(PlatformUnavailable, match="longer than 1000000 bytes"):
+        transport.watermark()
+    assert transport.watermark().body["epochs"] == []
+
+
+def test_a_reply_of_a_megabyte_is_read(platform: Platform, transport: HttpTransport) -> None:
+    text = '{"x": "' + "x" * (LARGEST_REPLY - 9) + '"}'
+    platform.script.append(Answer(200, text.encode()))
+    assert transport.watermark().body == json.loads(text)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+DRIBBLES = {
+    "its head": tuple(bytes([byte]) for byte in HEAD + b"X: " + b"x" * 200),
+    "many headers": (HEAD, *(b"X-%d: x\r\n" % number for number in range(90))),
+    "interim replies": (b"HTTP/1.1 100 Continue\r\n\r\n",) * 200,
+    "its body": (HEAD + b"Content-Length: 200\r\n\r\n", *([b" "] * 200)),
+    "its body until it closes": (HEAD + b"\r\n", *([b" "] * 200)),
+    "chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *([chunk(b" ")] * 200)),
+    "one chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nff\r\n", *([b" "] * 200)),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize("pieces", DRIBBLES.values(), ids=DRIBBLES.keys())
+def test_a_reply_that_dribbles_in_is_given_up_at_the_deadline(
+    platform: Platform, transport: HttpTransport, monkeypatch: pytest.MonkeyPatch, pieces: tuple[bytes, ...]
+) -> None:
+    monkeypatch.setattr(deadline, "DEADLINE_S", 0.4)
+    platform.script.append(Raw(pieces, pause_s=20.0 if pieces == DRIBBLES["nothing"] else 0.05))
+    start_s = time.monotonic()
+    with pytest.raises(PlatformUnavailable):
+        transport.watermark()
+    assert 0.3 < time.monotonic() - start_s < 0.8
+    assert transport.watermark().body["epochs"] == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        (),
+        (b"HTTP/1.1 200",),
+        (HEAD,),
+        (HEAD + b'Content-Length: 100\r\n\r\n{"epoch": ',),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":',),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",),
+        (HEAD + b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",),
+        (HEAD + b"Content-Length: lots\r\n\r\n",),
+        (HEAD + b"X: x\r\n" * 200 + b"\r\n",),
+        (HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n",),
+        (b"SSH-2.0-OpenSSH_9.2\r\n",),
+        (b"\x15\x03\x01\x00\x02\x02\x46",),
+        (b"HTTP/1.1 999999 OK\r\n\r\n",),
+    ],
+    ids=lambda raw: b"".join(raw)[-30:],
+)
+def test_a_connection_that_breaks_or_speaks_something_else_is_no_answer(
+    platform: Platform, transport: HttpTransport, raw: tuple[bytes, ...]
+) -> None:
+    platform.script.append(Raw(raw))
+    with pytest.raises(PlatformUnavailable):
+        transport.watermark()
+    assert transport.watermark().body["epochs"] == []
+
+
+def test_nobody_listening_is_no_answer(platform: Platform) -> None:
+    with Platform() as gone:
+        url = gone.url
+    transport = HttpTransport(url, "box-1", None, None)
+    with pytest.raises(PlatformUnavailable, match="no answer"):
+        transport.watermark()
+
+
+def test_a_platform_that_came_back_is_reached_on_a_new_connection(platform: Platform, transport: HttpTransport) -> None:
+    platform.script.extend([Answer(200, {"a": 1}, {"Connection": "close"}), Answer(200, {"a": 2})])
+    assert [transport.watermark().body["a"] for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("server_time", "utc_ns"),
+    [
+        ("2026-11-22T08:00:00Z", 1_795_334_400_000_000_000),
+        ("2026-11-22T16:00:00.250+08:00", 1_795_334_400_250_000_000),
+        ("2026-11-22T08:00:00", None),
+        ("yesterday", None),
+        (1_795_334_400, None),
+        (None, None),
+        ({"t": 1}, None),
+    ],
+)
+def test_a_time_without_a_zone_is_no_time(
+    platform: Platform, transport: HttpTransport, server_time: object, utc_ns: int | None
+) -> None:
+    platform.script.append(Answer(200, {"server_time": server_time}))
+    assert transport.watermark().server_utc_ns == utc_ns
+
+
+class TestCredential:
+    TOKEN = "s3cret-of-box-1"
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        file = tmp_path / "credential"
+        file.write_text(f"{self.TOKEN}\n")
+        return file
+
+    @pytest.fixture
+    def bearer(self, platform: Platform, file: Path) -> Iterator[HttpTransport]:
+        transport = HttpTransport(platform.url, "box-1", file, None)
+        yield transport
+        transport.close()
+
+    def test_it_goes_into_the_authorization_header_and_nowhere_else(
+        self, platform: Platform, bearer: HttpTransport
+    ) -> None:
+        bearer.records({"epoch": "e", "records": []})
+        [request] = platform.requests
+        assert request.headers["Authorization"] == f"Bearer {self.TOKEN}"
+        others = {name: value for name, value in request.headers.items() if name != "Authorization"}
+        assert self.TOKEN not in f"{request.path} {others} {request.body}"
+
+    def test_a_renewed_file_is_used_at_once(self, platform: Platform, bearer: HttpTransport, file: Path) -> None:
+        bearer.watermark()
+        file.write_text("another")
+        bearer.watermark()
+        assert platform.requests[1].headers["Authorization"] == "Bearer another"
+
+    @pytest.mark.parametrize("content", [b"", b"\n", b"two words", "密码".encode(), b"a\nb", b"\xff\xfe", None])
+    def test_a_file_that_holds_none_is_as_good_as_a_refusal_and_nothing_is_sent(
+        self, platform: Platform, bearer: HttpTransport, file: Path, content: bytes | None
+    ) -> None:
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(PlatformUnauthorized, match="credential file") as caught:
+            bearer.watermark()
+        assert caught.value.hint
+        assert platform.requests == []
+
+    @pytest.mark.parametrize("status", [200, 302, 400, 401, 413, 500])
+    def test_it_is_shown_nowhere_even_if_the_server_sends_it_back(
+        self, platform: Platform, bearer: HttpTransport, caplog: pytest.LogCaptureFixture, status: int
+    ) -> None:
+        def echo(request: Request) -> Answer:
+            return Answer(status, (" " * 190 + str(dict(request.headers)) + "\r\n\x1b[31m").encode())
+
+        platform.script.append(echo)
+        with caplog.at_level(logging.DEBUG), pytest.raises(AgentError) as caught:
+            bearer.watermark()
+        shown = f"{caught.value} {caught.value.hint} {caplog.text}"
+        assert self.TOKEN[:6] not in shown
+        assert all(character.isprintable() for character in str(caught.value))
+
+    def test_none_is_taken_from_a_netrc_file(
+        self, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / ".netrc"
+        netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+        os.chmod(netrc, 0o600)  # noqa: PTH101  # netrc itself looks at the mode
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("NETRC", str(netrc))
+        transport = HttpTransport(platform.url, "box-1", None, None)
+        transport.watermark()
+        transport.close()
+        assert "Authorization" not in platform.requests[0].headers
