@@ -10,10 +10,12 @@ from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import canonical
 from instrument_agent.core.checkpoint import read_back, written
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import Activity, UnknownReason
 from instrument_agent.core.records import Fact, RecordType, event_facts, time_anchor
 from instrument_agent.core.step import Event, State
+from instrument_agent.i18n import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,16 @@ def states(source: Readable) -> dict[str, State]:
     """Return the last state written of each instrument.
 
     Raises:
-        ValueError: one of them does not fit its checksum.
+        StoreUnavailable: one of them does not fit its checksum.
     """
     rows = source.rows("select instrument_id, body, sha256 from checkpoints")
-    return {instrument_id: read_back(body, sha256) for instrument_id, body, sha256 in rows}
+    try:
+        return {instrument_id: read_back(body, sha256) for instrument_id, body, sha256 in rows}
+    except ValueError as error:
+        raise StoreUnavailable(
+            _("the database is damaged: {error}").format(error=error),
+            _("keep a copy of the state directory, then restore it or begin with an empty one"),
+        ) from error
 
 
 def intervals(source: Readable, instrument_id: str, boot_id: str) -> list[Interval]:

@@ -21,6 +21,7 @@ from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.anchors import Anchor
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_S, Activity, FailedRead, Observation, UnknownReason
 from instrument_agent.core.sessions import RunSession
@@ -59,7 +60,7 @@ def test_a_flipped_bit_in_a_state_is_noticed(store: Store):
     with store.write() as change:
         save_state(change, "xrd-1", busy_state())
         change.execute("update checkpoints set body = replace(body, 'true', 'false')")
-    with pytest.raises(ValueError, match="checksum"):
+    with pytest.raises(StoreUnavailable, match="checksum"):
         states(store)
 
 

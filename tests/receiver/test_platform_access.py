@@ -10,7 +10,7 @@ from wire_box import Box
 
 from instrument_agent.receiver import Ledger, PlatformServer, create_app
 
-TOKEN = "s3cret-密"  # noqa: S105 - of this test
+TOKEN = "s3cret-密"
 
 
 @pytest.fixture

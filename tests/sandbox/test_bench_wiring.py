@@ -163,7 +163,7 @@ def test_the_other_meters_answer_while_the_line_is_unplugged(bench: Bench) -> No
 
 def test_stopping_leaves_no_descriptor_no_thread_and_no_link(tmp_path: Path) -> None:
     def open_things() -> tuple[int, set[threading.Thread]]:
-        return len(os.listdir("/proc/self/fd")), set(threading.enumerate())
+        return len(list(Path("/proc/self/fd").iterdir())), set(threading.enumerate())
 
     before = open_things()
     for _ in range(3):
@@ -180,12 +180,12 @@ def test_stopping_leaves_no_descriptor_no_thread_and_no_link(tmp_path: Path) -> 
 
 
 def test_a_bench_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     bench = Bench(SOURCES, lambda: 0.0, tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
         bench.start()
     bench.stop()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not any(thread.name == "bench" for thread in threading.enumerate())
 
 

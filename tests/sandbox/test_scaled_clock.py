@@ -54,7 +54,7 @@ def test_a_wait_takes_its_seconds_on_this_clock() -> None:
     clock = scaled(100.0, now_ns())
     start = clock.boottime_ns()
     assert clock.wait(threading.Event(), 5.0) is False
-    assert 5.0 <= (clock.boottime_ns() - start) / 1e9
+    assert (clock.boottime_ns() - start) / 1e9 >= 5.0
     assert (now_ns() - clock.origin_boottime_ns) / 1e9 < 2.5
 
 
