@@ -77,9 +77,6 @@ class Line(ABC):
                 _("no proper answer from unit {unit}: {error}").format(unit=question.unit, error=error),
                 _("check the wiring, the unit id and the baud rate on the meter's display"),
             ) from error
-        except DeviceUnavailable:
-            self.close()
-            raise
 
 
 class _ExceptionAnswer(Exception):

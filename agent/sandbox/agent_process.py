@@ -7,6 +7,7 @@ own command cannot, so that no hours ever come from a clock that was tampered wi
 import argparse
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,7 +40,7 @@ class AgentProcess:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified, log_path.open("ab") as log:
             notified.bind(str(notify_path))
             self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and our own arguments
-                [sys.executable, "-m", *_command(config_path, clock)],
+                [*_dying_with_us(), sys.executable, "-m", *_command(config_path, clock)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -83,6 +84,15 @@ class AgentProcess:
         raise AgentError(
             _("the agent did not start"), self._log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
         )
+
+
+def _dying_with_us() -> list[str]:
+    """Return the prefix with which a process ends when its parent does, however that ends (PR_SET_PDEATHSIG).
+
+    An agent that outlived its bench would go on opening what is no longer its port.
+    """
+    setpriv = shutil.which("setpriv")  # util-linux; on every Debian
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
 def _command(config_path: Path, clock: ScaledClock | None) -> list[str]:

@@ -37,6 +37,7 @@ from instrument_agent.sandbox.scaled_clock import ScaledClock
 
 LOOK_EVERY_S = 0.25
 DRAIN_WITHIN_S = 30.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STALL_S = 5.0
 """A machine that is busy elsewhere for this long (real seconds) must not tear a run apart in the demo."""
 
@@ -110,7 +111,8 @@ class Demo:
         """Run it all, calling ``show`` a few times a second; Ctrl-C ends it early and in order."""
         result = Result(self.config_path, self._seconds, self._speed)
         with ExitStack() as stack:
-            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, self._interrupt))
+            for number in ENDING:
+                stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
             ledger = stack.enter_context(Ledger(f"sqlite:///{self._directory / 'platform.db'}"))
             platform = stack.enter_context(PlatformServer(create_app(ledger, self._clock.utc_ns)))
             stack.enter_context(self._bench)
@@ -128,7 +130,7 @@ class Demo:
         return result
 
     def _interrupt(self, *_signal: object) -> None:
-        """End in order at the first Ctrl-C; a second one is for those who will not wait."""
+        """End in order at the first Ctrl-C (or when the terminal goes); a second one is for those who will not wait."""
         self._interrupted.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -210,8 +212,8 @@ class Demo:
     def _accounting_problems(self, chain: list[Interval], asked_s: Sequence[float]) -> list[str]:
         """Judge the chain from before the instruments began to move to the last reading but one, which is judged."""
         zero_ns = self._zero_ns or 0
-        last_s = asked_s[-2] if len(asked_s) > 1 else 0.0
-        return accounting_problems(chain, zero_ns, zero_ns + round(last_s * NS_PER_S))
+        to_ns = zero_ns + round(asked_s[-2] * NS_PER_S) if len(asked_s) > 1 else 0
+        return accounting_problems(chain, zero_ns, to_ns)
 
     def _run_s(self, record: dict[str, Any]) -> Run:
         zero_ms = (self._zero_ns or 0) / NS_PER_MS

@@ -1,9 +1,11 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 DEMO = [sys.executable, "-m", "instrument_agent.cli.main", "demo"]
@@ -45,3 +47,17 @@ def test_ctrl_c_ends_the_demo_in_order_with_its_summary():
     assert "Records:" in rest
     assert "Traceback" not in rest
     assert demo.returncode == 0, rest
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
+def test_a_demo_that_is_killed_leaves_no_agent_behind():
+    demo = subprocess.Popen([*DEMO, "--seconds", "600"], stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    control = Path(demo.stdout.readline().rsplit(" ", 1)[1].strip()).parent / "run" / "control.sock"
+    while not control.exists():
+        assert demo.poll() is None
+    (agent,) = psutil.Process(demo.pid).children()
+    demo.kill()
+    demo.communicate()
+    psutil.wait_procs([agent], timeout=30)
+    assert not agent.is_running()

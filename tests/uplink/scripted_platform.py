@@ -129,7 +129,7 @@ def acknowledged(epoch: str, acked_through: Any, rejected: Any = ()) -> Answer:
         body={
             "epoch": epoch,
             "acked_through": acked_through,
-            "rejected": list(rejected),
+            "rejected": rejected,
             "server_time": SERVER_TIME,
         }
     )
