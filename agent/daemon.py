@@ -137,9 +137,10 @@ class Agent:
         driver = instrument.driver.build(lambda: self.clock.boottime_ns() / NS_PER_S)
         guard = Guard(instrument.id, driver, self.clock, instrument.timeout_s, instrument.poll_s)
         name = instrument.driver.bus or instrument.id
-        bus = self.buses.setdefault(
-            name, Bus(name, self.clock, self.recorder, stuck_after_s=instrument.timeout_s + HUNG_AFTER_S)
-        )
+        slowest_s = max(item.timeout_s for item in self.config.instruments if (item.driver.bus or item.id) == name)
+        if name not in self.buses:
+            self.buses[name] = Bus(name, self.clock, self.recorder, stuck_after_s=slowest_s + HUNG_AFTER_S)
+        bus = self.buses[name]
         bus.add(Station(instrument.id, guard, round(instrument.poll_s * NS_PER_S)))
 
     def _serve(self, destination: DestinationConfig) -> None:

@@ -16,6 +16,7 @@ from instrument_agent.buffer.reader import Reader
 from instrument_agent.clock import Clock, SystemClock
 from instrument_agent.config import Config, load_config
 from instrument_agent.control import NoAgent, ask
+from instrument_agent.core.errors import AgentError
 from instrument_agent.core.ledger import Interval, totals_ns
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity
 from instrument_agent.receiver.app import create_app
@@ -227,7 +228,7 @@ def _scaled_clock(speed: float) -> ScaledClock:
 def _status(config: Config) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = ask(config.box.runtime_dir, {"do": "status"})
-    except NoAgent:
+    except (NoAgent, AgentError):
         return {}
     return answer
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fake_clock import FakeClock
 from scripted_platform import Platform
+from sender import LIMIT, Sender
 
 from instrument_agent.buffer.store import Start, Store
 from instrument_agent.uplink.anchoring import Anchoring
@@ -29,3 +30,10 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 @pytest.fixture
 def anchoring(store: Store, clock: FakeClock) -> Anchoring:
     return Anchoring(store, clock)
+
+
+@pytest.fixture
+def sender(store: Store, clock: FakeClock, anchoring: Anchoring) -> Iterator[Sender]:
+    sender = Sender(store, clock, anchoring, LIMIT)
+    yield sender
+    sender.stop()
