@@ -17,10 +17,13 @@ from typing import Any
 
 from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
+from instrument_agent.rights import join_hint
 
 log = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
+LONGEST_PATH = 107
+"""Bytes that fit into sun_path beside its final zero (unix(7))."""
 LONGEST_LINE = 1_000_000
 ANSWER_WITHIN_S = 10.0
 
@@ -35,19 +38,29 @@ class RequestFailed(AgentError):
     """An agent answers, but it could not do what it was asked."""
 
 
+class MayNotAsk(AgentError):
+    """The socket cannot be reached by this user, so nobody knows whether an agent answers there."""
+
+
 class ControlServer:
     """Answers requests on threads of its own until closed."""
 
     def __init__(self, runtime_dir: Path, answers: Answers) -> None:
-        runtime_dir.mkdir(parents=True, exist_ok=True)
+        """Make the socket and answer.
+
+        Raises:
+            AgentError: there can be no socket in ``runtime_dir``.
+        """
         self._path = runtime_dir / SOCKET_NAME
-        # Only the holder of the state lock comes here, so what is left is a dead agent's.
-        self._path.unlink(missing_ok=True)
-        before = os.umask(0o117)
         try:
-            self._server = _Server(str(self._path), _Handler)
-        finally:
-            os.umask(before)
+            self._server = _listening(self._path)
+        except OSError as error:
+            raise AgentError(
+                _("the runtime directory {path} cannot be used: {error}").format(
+                    path=runtime_dir, error=error.strerror or error
+                ),
+                _("create it and give it to the user the agent runs as, or set box.runtime_dir"),
+            ) from error
         self._server.answers = answers
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
         self._thread.start()
@@ -65,6 +78,7 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
 
     Raises:
         NoAgent: none answers here.
+        MayNotAsk: this user may not ask it.
         RequestFailed: one does, and says why it could not.
     """
     try:
@@ -75,6 +89,12 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
                 stream.write(json.dumps(request).encode() + b"\n")
                 stream.flush()
                 answer = json.loads(stream.readline())
+    except PermissionError as error:
+        path = runtime_dir / SOCKET_NAME
+        raise MayNotAsk(
+            _("an agent may be running, but this user may not ask it: no permission for {path}").format(path=path),
+            join_hint(path),
+        ) from error
     except (OSError, ValueError) as error:
         raise NoAgent(str(error)) from error
     if "error" in answer:
@@ -85,6 +105,17 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     answers: Answers = {}  # noqa: RUF012  # replaced, never changed
+
+
+def _listening(path: Path) -> _Server:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Only the holder of the state lock comes here, so what is left is a dead agent's.
+    path.unlink(missing_ok=True)
+    before = os.umask(0o117)
+    try:
+        return _Server(str(path), _Handler)
+    finally:
+        os.umask(before)
 
 
 class _Handler(socketserver.StreamRequestHandler):

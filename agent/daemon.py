@@ -6,23 +6,30 @@ import signal
 import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from instrument_agent import __version__, snapshot
-from instrument_agent.buffer.books import last_epoch, save_configured, save_events, save_stop, states
+from instrument_agent.buffer.books import last_epoch, save_configured, save_events, save_state, save_stop, states
 from instrument_agent.buffer.lock import StateLock
-from instrument_agent.buffer.outbox import Outbox, queue_of
-from instrument_agent.buffer.store import Start, Store
+from instrument_agent.buffer.outbox import Outbox
+from instrument_agent.buffer.quarantine import open_books
+from instrument_agent.buffer.retention import PRUNE_EVERY_NS, prune
+from instrument_agent.buffer.store import Start
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config, DestinationConfig, InstrumentConfig
 from instrument_agent.control import ControlServer
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_S, FailedRead, UnknownReason
 from instrument_agent.core.records import configured
+from instrument_agent.core.sessions import Earlier
 from instrument_agent.core.step import State, begin, end
+from instrument_agent.daybook import Daybook
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.bus import Bus, Station
 from instrument_agent.poll.guard import Guard
 from instrument_agent.poll.recorder import Recorder, Watched
+from instrument_agent.timesync import SYNCHRONIZED, TimeSync
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.delivery import Delivery
 from instrument_agent.uplink.heartbeat import Heartbeat, phase
@@ -34,14 +41,15 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 HUNG_AFTER_S = 10.0
 """A driver that takes this much longer than it was given is hung (real seconds)."""
+DAYS_EVERY_NS = 60 * NS_PER_S
 JUST_BOOTED_NS = 600 * NS_PER_S
 
 
 class Agent:
     """One box: instruments on buses, books in the database, destinations behind it."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        """Take the state directory and open the books.
+    def __init__(self, config: Config, clock: Clock, sync_file: Path = SYNCHRONIZED) -> None:
+        """Take the state directory and open the books; ``sync_file`` tells that a time server set the wall clock.
 
         Raises:
             StoreUnavailable: another agent has it, or it cannot be used.
@@ -51,12 +59,16 @@ class Agent:
         self.stopping = threading.Event()
         self.failed = False
         self._lock = StateLock(config.box.state_dir)
-        self.store = Store(config.box.state_dir, config.box.id)
+        self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
         self._last = last_epoch(self.store)
         self._resumed = states(self.store)
         self.store.begin_epoch(Start(clock.boot_id, clock.boottime_ns(), __version__, config.hash))
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
+        self._time_sync = TimeSync(clock, sync_file)
+        self._daybook = Daybook(self.store, config.box.timezone, tuple(config.box.idle_levels_days))
+        self._days_at_ns = 0
+        self._prune_at_ns = clock.boottime_ns() + PRUNE_EVERY_NS
         self.buses: dict[str, Bus] = {}
         self.deliveries: list[Delivery] = []
         self.heartbeats: list[Heartbeat] = []
@@ -69,7 +81,8 @@ class Agent:
 
     def run(self, notifier: Notifier) -> int:
         """Run until stopped; return the exit status (1 if a worker died, so that systemd starts a new process)."""
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
+        # A closed terminal ends an agent in the foreground in order too.
+        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signal_number, lambda *_: self.stopping.set())
         for worker in self._workers:
             worker.on_death = self._worker_died
@@ -95,6 +108,7 @@ class Agent:
                 snapshot.instrument_now(
                     item, watched[item.id], self.recorder.live(item.id), health.get(item.id), self.store
                 )
+                | snapshot.idle_now(self.config, item.id, self.store)
                 for item in self.config.instruments
             ],
             "destinations": [
@@ -115,13 +129,16 @@ class Agent:
         state = self._resumed.get(instrument.id)
         with self.store.write() as change:
             if state is not None and state.boot_id != boot_id:
-                closed, events = end(rules, state)
+                # Between two checkpoints nothing was written: for so long it may have gone on.
+                closed, events = end(rules, state, round(self.config.box.checkpoint_s * NS_PER_S))
                 save_events(change, instrument.id, closed, events)
-                state = begin(boot_id, 0)
+                state = begin(boot_id, 0, _open_at_end(state))
             elif state is None:
                 state = begin(boot_id, now_ns)
             data = configured(instrument.identity(), instrument.driver.name, rules, round(instrument.poll_s * 1000))
             save_configured(change, instrument.id, boot_id, now_ns, data)
+            # In the same transaction: a boot whose books are closed must never be closed again.
+            save_state(change, instrument.id, state)
         self.recorder.watch(instrument.id, Watched(rules, state))
         if instrument.id in self._resumed:
             self.recorder.take(instrument.id, FailedRead(now_ns, self._why_unseen(self._resumed[instrument.id])))
@@ -178,19 +195,46 @@ class Agent:
 
     def _heartbeat_body(self, destination: str) -> dict[str, Any]:
         instruments = {item.id: self.recorder.live(item.id) for item in self.config.instruments}
-        queue = asdict(queue_of(self.store, destination))
         return snapshot.heartbeat_body(
-            self.config, self.store.epoch, self.clock.boot_id, self.clock.boottime_ns(), instruments, queue
+            self.config, self.store, self.clock.boot_id, self.clock.boottime_ns(), instruments, destination
         )
 
     def _tick(self, notifier: Notifier) -> None:
         """Look after the loops; the watchdog is fed only while each makes progress or is known to hang."""
+        self.anchoring.see(self._time_sync.sight())
+        self._close_days()
+        self._look_after_store()
         hung = [bus for bus in self.buses.values() if bus.stuck]
         for bus in hung:
             bus.tell_hung()
         if all(worker.is_alive() and (not worker.stuck or worker in hung) for worker in self._workers):
             notifier.alive()
         notifier.status(f"{len(self.config.instruments)} instruments, {len(self.buses)} buses, {len(hung)} hung")
+
+    def _look_after_store(self) -> None:
+        """End if the database is damaged, so that the next start sets it aside; once a day make room in it."""
+        now_ns = self.clock.boottime_ns()
+        if self.store.damage:
+            self._worker_died()
+        elif now_ns >= self._prune_at_ns:
+            self._prune_at_ns = now_ns + PRUNE_EVERY_NS
+            self.store.tend()
+            utc = self.anchoring.utc(self.clock.boot_id, now_ns)
+            try:
+                prune(self.store, utc, [item.name for item in self.config.destinations])
+            except StoreUnavailable as error:
+                log.warning("nothing was pruned: %s", error)
+
+    def _close_days(self) -> None:
+        """Close the calendar days that can be closed, looking once a minute."""
+        now_ns = self.clock.boottime_ns()
+        if now_ns < self._days_at_ns:
+            return
+        self._days_at_ns = now_ns + DAYS_EVERY_NS
+        try:
+            self._daybook.close_due({name: item.state for name, item in self.recorder.watched().items()})
+        except StoreUnavailable as error:
+            log.warning("days are not closed: %s", error)
 
     @property
     def _workers(self) -> list[Worker]:
@@ -215,3 +259,8 @@ class Agent:
         self.store.close()
         self._lock.release()
         log.info("stopped")
+
+
+def _open_at_end(state: State) -> Earlier | None:
+    """Return the run that was open when a boot ended."""
+    return Earlier(state.boot_id, state.open_run.start_ns) if state.open_run is not None else None

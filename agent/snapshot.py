@@ -5,11 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from instrument_agent import __version__
-from instrument_agent.buffer.books import anchors, states, time_spent_ns
+from instrument_agent.buffer.books import LastEpoch, anchors, last_epoch, states, time_spent_ns
+from instrument_agent.buffer.calendar_days import next_day
 from instrument_agent.buffer.outbox import queue_of
 from instrument_agent.buffer.reader import Readable, Reader
+from instrument_agent.buffer.store import Store
 from instrument_agent.config import Config, InstrumentConfig
 from instrument_agent.core.anchors import utc_of
+from instrument_agent.core.days import Idle, idle_level
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
 from instrument_agent.poll.guard import Health
@@ -20,7 +23,7 @@ def instrument_now(
     config: InstrumentConfig, watched: Watched, now: Live, health: Health | None, source: Readable
 ) -> dict[str, Any]:
     """Return everything `status` shows of one instrument."""
-    spent = accounted_ms(source, config.id, watched.state)
+    spent = accounted_ms(source, config.id, watched.state, now)
     total = sum(spent.values())
     run = watched.state.open_run
     return {
@@ -37,11 +40,13 @@ def instrument_now(
     }
 
 
-def instrument_stopped(config: InstrumentConfig, state: State, source: Readable) -> dict[str, Any]:
+def instrument_stopped(
+    config: InstrumentConfig, state: State, reason: UnknownReason, source: Readable
+) -> dict[str, Any]:
     """Return what is known of an instrument while no agent runs: what it did last, and that it is not seen now."""
     rules = config.activity.rules()
     before = live(rules, state, state.latest_ns)
-    now = Live(Activity.UNKNOWN, state.last_seen_ns, UnknownReason.AGENT_STOPPED)
+    now = Live(Activity.UNKNOWN, state.last_seen_ns, reason)
     return instrument_now(config, Watched(rules, state), now, None, source) | {"last_activity": before.activity.value}
 
 
@@ -54,12 +59,25 @@ def activity_now(now: Live) -> dict[str, Any]:
     }
 
 
-def accounted_ms(source: Readable, instrument_id: str, state: State) -> dict[str, int]:
-    """Return the milliseconds this boot spent in each activity, up to where the ledger is settled."""
+def accounted_ms(source: Readable, instrument_id: str, state: State, now: Live) -> dict[str, int]:
+    """Return the milliseconds this boot spent in each activity, up to where the ledger is settled.
+
+    While the instrument is not seen, the time since its last sight is unknown already, though the ledger waits until
+    no run can bridge it. It counts up to the last attempt to read, which is at most a poll ago.
+    """
     spent = time_spent_ns(source, instrument_id, state.boot_id)
     growing = state.line.open
     spent[growing.activity] += growing.end_ns - growing.start_ns
+    if now.activity is Activity.UNKNOWN:
+        spent[Activity.UNKNOWN] += max(0, state.latest_ns - max(growing.end_ns, state.last_seen_ns))
     return {activity.value: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()}
+
+
+def idle_now(config: Config, instrument_id: str, source: Readable) -> dict[str, int]:
+    """Return the streak of days without power up to the last closed day, and the policy's level it has reached."""
+    following = next_day(source, instrument_id)
+    streak = Idle() if following is None else following.idle
+    return asdict(streak) | {"idle_level": idle_level(streak, config.box.idle_levels_days)}
 
 
 def queues(source: Readable, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -83,22 +101,25 @@ def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dic
 
 def heartbeat_body(
     config: Config,
-    epoch: str,
+    store: Store,
     boot_id: str,
     boottime_ns: int,
     instruments: Mapping[str, Live],
-    queue: Mapping[str, Any],
+    destination: str,
 ) -> dict[str, Any]:
     """Return a heartbeat: live state only, small enough to be sent every minute by every box of a province."""
     return {
         "box_id": config.box.id,
-        "epoch": epoch,
+        "epoch": store.epoch,
         "boot_id": boot_id,
         "boottime_ms": boottime_ns // NS_PER_MS,
         "agent_version": __version__,
         "config_hash": config.hash,
-        "instruments": [{"instrument_id": name, **activity_now(now)} for name, now in instruments.items()],
-        "queue": dict(queue),
+        "instruments": [
+            {"instrument_id": name, **activity_now(now), **idle_now(config, name, store)}
+            for name, now in instruments.items()
+        ],
+        "queue": asdict(queue_of(store, destination)),
     }
 
 
@@ -110,14 +131,24 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
     """
     reader = Reader(config.box.state_dir)
     known = states(reader)
+    reason = _why_unseen(last_epoch(reader), boot_id)
     latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)
     found = {
         "running": False,
         **box(config, reader, boot_id, latest_ns),
         "instruments": [
-            instrument_stopped(item, known[item.id], reader) for item in config.instruments if item.id in known
+            instrument_stopped(item, known[item.id], reason, reader) | idle_now(config, item.id, reader)
+            for item in config.instruments
+            if item.id in known
         ],
         "destinations": queues(reader, [item.name for item in config.destinations]),
     }
     reader.close()
     return found
+
+
+def _why_unseen(last: LastEpoch | None, boot_id: str) -> UnknownReason:
+    """Return why nothing is seen while no agent runs."""
+    if last is None or last.stopped_ns is not None:
+        return UnknownReason.AGENT_STOPPED
+    return UnknownReason.AGENT_CRASHED if last.boot_id == boot_id else UnknownReason.POWER_LOSS

@@ -5,17 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import canonical
 from instrument_agent.core.checkpoint import read_back, written
-from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.ledger import Interval
+from instrument_agent.core.ledger import Interval, totals_ns
 from instrument_agent.core.readings import Activity, UnknownReason
 from instrument_agent.core.records import Fact, RecordType, event_facts, time_anchor
+from instrument_agent.core.rowsum import row_sum
 from instrument_agent.core.step import Event, State
 from instrument_agent.i18n import _
+
+INTERVAL_COLUMNS = "instrument_id, boot_id, start_ns, end_ns, activity, reason, row_sum"
+ANCHOR_COLUMNS = "boot_id, boottime_ns, utc_ns, error_ns, source, row_sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,20 @@ def save_events(change: Transaction, instrument_id: str, state: State, events: t
     """Write down what became certain, and put what must be sent in the log."""
     for event in events:
         if isinstance(event, Interval):
-            reason = None if event.reason is None else event.reason.value
-            change.execute(
-                "insert into intervals (instrument_id, boot_id, start_ns, end_ns, activity, reason)"
-                " values (?, ?, ?, ?, ?, ?)",
-                (instrument_id, state.boot_id, event.start_ns, event.end_ns, event.activity.value, reason),
-            )
+            save_interval(change, instrument_id, state.boot_id, event)
     for fact in event_facts(state.boot_id, instrument_id, state.latest_ns, events):
         change.append(fact)
+
+
+def save_interval(change: Transaction, instrument_id: str, boot_id: str, interval: Interval) -> None:
+    """Write down a closed interval."""
+    reason = None if interval.reason is None else interval.reason.value
+    row = (instrument_id, boot_id, interval.start_ns, interval.end_ns, interval.activity.value, reason)
+    change.execute(
+        "insert into intervals (instrument_id, boot_id, start_ns, end_ns, activity, reason, row_sum)"
+        " values (?, ?, ?, ?, ?, ?, ?)",
+        (*row, row_sum(*row)),
+    )
 
 
 def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns: int, data: Mapping[str, Any]) -> bool:
@@ -67,9 +76,11 @@ def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns
 
 def save_anchor(change: Transaction, anchor: Anchor) -> None:
     """Put a sight of UTC in the log."""
+    row = (anchor.boot_id, anchor.boottime_ns, anchor.utc_ns, anchor.error_ns, anchor.source)
     change.execute(
-        "insert or replace into anchors (boot_id, boottime_ns, utc_ns, error_ns, source) values (?, ?, ?, ?, ?)",
-        (anchor.boot_id, anchor.boottime_ns, anchor.utc_ns, anchor.error_ns, anchor.source),
+        "insert or replace into anchors (boot_id, boottime_ns, utc_ns, error_ns, source, row_sum)"
+        " values (?, ?, ?, ?, ?, ?)",
+        (*row, row_sum(*row)),
     )
     change.append(Fact(RecordType.TIME_ANCHOR, anchor.boot_id, anchor.boottime_ns, time_anchor(anchor)))
 
@@ -89,35 +100,57 @@ def states(source: Readable) -> dict[str, State]:
     """Return the last state written of each instrument.
 
     Raises:
-        StoreUnavailable: one of them does not fit its checksum.
+        StoreDamaged: one of them does not fit its checksum.
     """
     rows = source.rows("select instrument_id, body, sha256 from checkpoints")
     try:
         return {instrument_id: read_back(body, sha256) for instrument_id, body, sha256 in rows}
     except ValueError as error:
-        raise StoreUnavailable(
-            _("the database is damaged: {error}").format(error=error),
-            _("keep a copy of the state directory, then restore it or begin with an empty one"),
-        ) from error
+        raise damaged(str(error)) from error
 
 
 def intervals(source: Readable, instrument_id: str, boot_id: str) -> list[Interval]:
-    """Return the closed intervals of an instrument in one boot, in order."""
+    """Return the closed intervals of an instrument in one boot, in order.
+
+    Raises:
+        StoreDamaged: one of them does not fit its checksum.
+    """
     rows = source.rows(
-        "select start_ns, end_ns, activity, reason from intervals"
-        " where instrument_id = ? and boot_id = ? order by start_ns",
+        f"select {INTERVAL_COLUMNS} from intervals where instrument_id = ? and boot_id = ? order by start_ns",  # noqa: S608
         (instrument_id, boot_id),
     )
-    return [
-        Interval(start, end, Activity(activity), None if reason is None else UnknownReason(reason))
-        for start, end, activity, reason in rows
-    ]
+    return [checked_interval(row) for row in rows]
+
+
+def checked_interval(row: tuple[Any, ...]) -> Interval:
+    """Return the interval of a row (INTERVAL_COLUMNS).
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    *values, noted = row
+    if row_sum(*values) != noted:
+        raise damaged(_("an interval of {instrument} does not fit its checksum").format(instrument=values[0]))
+    _instrument_id, _boot_id, start_ns, end_ns, activity, reason = values
+    return Interval(start_ns, end_ns, Activity(activity), None if reason is None else UnknownReason(reason))
 
 
 def anchors(source: Readable, boot_id: str | None = None) -> list[Anchor]:
     """Return the sights of UTC, of one boot or of all."""
-    rows = source.rows("select boot_id, boottime_ns, utc_ns, error_ns, source from anchors order by boottime_ns")
-    return [anchor for anchor in (Anchor(*row) for row in rows) if boot_id in (None, anchor.boot_id)]
+    rows = source.rows(f"select {ANCHOR_COLUMNS} from anchors order by boottime_ns")  # noqa: S608
+    return [anchor for anchor in map(checked_anchor, rows) if boot_id in (None, anchor.boot_id)]
+
+
+def checked_anchor(row: tuple[Any, ...]) -> Anchor:
+    """Return the anchor of a row (ANCHOR_COLUMNS).
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    *values, noted = row
+    if row_sum(*values) != noted:
+        raise damaged(_("a time anchor does not fit its checksum"))
+    return Anchor(*values)
 
 
 def run_records(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:
@@ -131,9 +164,4 @@ def run_records(source: Readable, instrument_id: str | None = None) -> list[dict
 
 def time_spent_ns(source: Readable, instrument_id: str, boot_id: str) -> dict[Activity, int]:
     """Return the nanoseconds an instrument spent in each activity in one boot, closed intervals only."""
-    spent = dict.fromkeys(Activity, 0)
-    rows = source.rows(
-        "select activity, sum(end_ns - start_ns) from intervals where instrument_id = ? and boot_id = ? group by 1",
-        (instrument_id, boot_id),
-    )
-    return spent | {Activity(activity): nanoseconds for activity, nanoseconds in rows}
+    return totals_ns(intervals(source, instrument_id, boot_id))

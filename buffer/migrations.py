@@ -1,9 +1,24 @@
 """The schema, step by step; a step that has shipped is never edited."""
 
+from pathlib import Path
+
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from instrument_agent.buffer.reader import Readable, damaged
+from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
+
 migrations = Migrations("instrument_agent")
+
+LIST = migrations.migrations_table
+SUMMED = {
+    "intervals": ("instrument_id", "boot_id", "start_ns", "end_ns", "activity", "reason"),
+    "anchors": ("boot_id", "boottime_ns", "utc_ns", "error_ns", "source"),
+    "destinations": ("name", "acked_id"),
+}
+"""Which columns the checksum of a row is made of."""
 
 
 @migrations()
@@ -50,3 +65,64 @@ def m001_first_schema(db: sqlite_utils.Database) -> None:
         {"boot_id": str, "boottime_ns": int, "utc_ns": int, "error_ns": int, "source": str},
         pk=("boot_id", "boottime_ns", "source"),
     )
+
+
+@migrations()
+def m002_days(db: sqlite_utils.Database) -> None:
+    """Create what calendar days are counted from: the next day of each instrument, and midnights on boot clocks."""
+    db.table("days").create(
+        {
+            "instrument_id": str,
+            "next_day": str,
+            "first_epoch_number": int,
+            "days_not_powered": int,
+            "unknown_days": int,
+        },
+        pk="instrument_id",
+        not_null={"next_day", "first_epoch_number", "days_not_powered", "unknown_days"},
+    )
+    db.table("midnights").create(
+        {"boot_id": str, "utc_ns": int, "boottime_ns": int},
+        pk=("boot_id", "utc_ns"),
+        not_null={"boottime_ns"},
+    )
+
+
+@migrations()
+def m003_checksums_and_roots(db: sqlite_utils.Database) -> None:
+    """Give intervals, anchors and watermarks a checksum; keep what verification starts from, and what was found."""
+    for table, columns in SUMMED.items():
+        db.table(table).add_column("row_sum", str)
+        for rowid, *values in db.execute(f"select rowid, {', '.join(columns)} from {table}").fetchall():  # noqa: S608
+            db.execute(f"update {table} set row_sum = ? where rowid = ?", (row_sum(*values), rowid))  # noqa: S608
+    db.table("roots").create(
+        {"epoch": str, "seq": int, "hash": str, "row_sum": str}, pk="epoch", not_null={"seq", "hash"}
+    )
+    # What was found when the database was opened, until the epoch begins in which it is said.
+    db.table("findings").create({"id": int, "data": str}, pk="id", not_null={"data"})
+
+
+def refuse_strange(source: Readable, path: Path) -> None:
+    """Refuse a database that is somebody else's or was written by a newer agent.
+
+    Raises:
+        StoreUnavailable: it is one of these, and is to be left as it is.
+        StoreDamaged: it is ours, but the list of its schema steps is not as it was written.
+    """
+    tables = {name for (name,) in source.rows("select name from sqlite_master where type = 'table'")}
+    known = [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
+    listed = "select name from _sqlite_migrations where migration_set = ? order by name"
+    applied = [name for (name,) in source.rows(listed, (migrations.name,))] if LIST in tables else []
+    tables -= {LIST}
+    if tables and not applied and not {"epochs", "records", "checkpoints"} & tables:
+        raise StoreUnavailable(
+            _("{path} is a database, but not one of this agent").format(path=path),
+            _("move it away, or set box.state_dir to a directory of the agent's own"),
+        )
+    if set(known) < set(applied):
+        raise StoreUnavailable(
+            _("{path} was written by a newer version of the agent").format(path=path),
+            _("install that version or a later one; the file is left as it is"),
+        )
+    if tables and applied != known[: len(applied) or 1]:
+        raise damaged(_("its list of schema steps"))

@@ -3,10 +3,16 @@
 Everything up to a destination's watermark is settled there: stored, or refused and kept here as a dead letter.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from instrument_agent.buffer.reader import Readable
-from instrument_agent.buffer.store import Store
+from instrument_agent.buffer.chain import COLUMNS, Chain
+from instrument_agent.buffer.reader import Readable, damaged
+from instrument_agent.buffer.store import Store, Transaction
+from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +55,30 @@ class Outbox:
         self._store = store
         self._destination = destination
         with store.write() as change:
-            change.execute("insert or ignore into destinations (name, acked_id) values (?, 0)", (destination,))
+            change.execute(
+                "insert or ignore into destinations (name, acked_id, row_sum) values (?, 0, ?)",
+                (destination, row_sum(destination, 0)),
+            )
 
     def next_batch(self, limit: int) -> Batch | None:
-        """Return the oldest records not settled here, at most ``limit``, all of one epoch; None if there are none."""
-        rows = self._store.rows(
-            "select id, epoch, seq, body, hash from records"
-            " where id > (select acked_id from destinations where name = ?) order by id limit ?",
-            (self._destination, limit),
+        """Return the oldest records not settled here, at most ``limit``, all of one epoch; None if there are none.
+
+        Raises:
+            StoreDamaged: the watermark or one of these records is not what was written; it must not be sent.
+        """
+        rows: list[Any] = self._store.rows(
+            f"select {COLUMNS} from records where id > ? order by id limit ?",  # noqa: S608  # a constant
+            (self._acked_id(), limit),
         )
         if not rows:
             return None
-        epoch = rows[0][1]
-        entries = tuple(Entry(id_, seq, body, digest) for id_, of_epoch, seq, body, digest in rows if of_epoch == epoch)
-        return Batch(epoch, entries)
+        epoch, chain = rows[0][1], Chain()
+        batch = [row for row in rows if row[1] == epoch]
+        for fault in (fault for row in batch for fault in chain.faults(row)):
+            raise self._damaged(
+                _("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch)
+            )
+        return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch))
 
     def last_seq(self, epoch: str) -> int:
         """Return the highest seq written in an epoch, 0 if there is none."""
@@ -77,10 +93,29 @@ class Outbox:
                     "insert or ignore into dead_letters (destination, record_id, reason) values (?, ?, ?)",
                     (self._destination, record_id, reason[:500]),
                 )
+            self._move(change, through_id)
             change.execute(
-                "update destinations set acked_id = ?, acked_boot_id = ?, acked_at_ns = ? where name = ?",
-                (through_id, boot_id, at_ns, self._destination),
+                "update destinations set acked_boot_id = ?, acked_at_ns = ? where name = ?",
+                (boot_id, at_ns, self._destination),
             )
+
+    def lost_there(self, acked_through: Mapping[str, int]) -> tuple[str, int] | None:
+        """Return the oldest epoch the platform has less of than was settled here, and up to where it has it.
+
+        ``acked_through`` is what the platform says of each epoch it knows. What it lost and is no longer kept here
+        cannot be sent again, and is left out. None if nothing is to be sent again.
+        """
+        settled = self._store.rows(
+            "select epoch, max(seq) from records where id <= (select acked_id from destinations where name = ?)"
+            " group by epoch order by min(id)",
+            (self._destination,),
+        )
+        for epoch, seq in settled:
+            there = acked_through.get(epoch, 0)
+            kept = "select 1 from records where epoch = ? and seq = ?"
+            if there < seq and self._store.rows(kept, (epoch, there + 1)):
+                return epoch, there
+        return None
 
     def rewind(self, epoch: str, acked_through: int) -> None:
         """Go back to just after ``acked_through`` of ``epoch``: the platform lost what came after it.
@@ -88,11 +123,10 @@ class Outbox:
         The watermark never moves forward here, and what was refused after it is asked about again.
         """
         with self._store.write() as change:
-            change.execute(
-                "update destinations set acked_id = min(acked_id, coalesce("
-                "(select min(id) - 1 from records where epoch = ? and seq > ?), acked_id)) where name = ?",
-                (epoch, acked_through, self._destination),
-            )
+            before_lost = "select min(id) - 1 from records where epoch = ? and seq > ?"
+            first_id = change.execute(before_lost, (epoch, acked_through)).fetchone()[0]
+            acked_id = self._acked_id()
+            self._move(change, acked_id if first_id is None else min(acked_id, first_id))
             change.execute(
                 "delete from dead_letters where destination = ?"
                 " and record_id > (select acked_id from destinations where name = ?)",
@@ -102,6 +136,25 @@ class Outbox:
     def queue(self) -> Queue:
         """Return how this destination stands."""
         return queue_of(self._store, self._destination)
+
+    def _acked_id(self) -> int:
+        columns = "select acked_id, row_sum from destinations where name = ?"
+        acked_id, noted = self._store.rows(columns, (self._destination,))[0]
+        if row_sum(self._destination, acked_id) != noted:
+            raise self._damaged(_("the watermark of {name} does not fit its checksum").format(name=self._destination))
+        checked: int = acked_id
+        return checked
+
+    def _move(self, change: Transaction, acked_id: int) -> None:
+        change.execute(
+            "update destinations set acked_id = ?, row_sum = ? where name = ?",
+            (acked_id, row_sum(self._destination, acked_id), self._destination),
+        )
+
+    def _damaged(self, what: str) -> StoreDamaged:
+        error = damaged(what)
+        self._store.note_damage(str(error))
+        return error
 
 
 QUEUE_SQL = (

@@ -5,23 +5,31 @@ are set and read back. Every write begins with BEGIN IMMEDIATE: a transaction th
 would fail with "database is locked" instead of waiting.
 """
 
+import json
+import logging
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlite_utils
 
-from instrument_agent.buffer.migrations import migrations
-from instrument_agent.buffer.reader import FILE_NAME, unusable
+from instrument_agent.buffer.ballast import Ballast
+from instrument_agent.buffer.headfile import NotedHead, write_head
+from instrument_agent.buffer.migrations import migrations, refuse_strange
+from instrument_agent.buffer.reader import FILE_NAME, Reader, unusable
 from instrument_agent.core.canonical import NO_HASH, canonical
-from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.records import Fact, Link, RecordType, sealed
-from instrument_agent.i18n import _
+
+log = logging.getLogger(__name__)
+
+SUSPECT_NAME = "suspect"
+"""A file of this name asks the next start to look at every record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Transaction:
         self._connection = connection
         self._box_id = box_id
         self.head = head
+        self.last_id = 0
 
     def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run one statement of this transaction."""
@@ -59,11 +68,12 @@ class Transaction:
         """Put a fact at the end of the log, chained to the one before it."""
         link = Link(self._box_id, self.head.epoch, self.head.seq + 1, self.head.hash)
         record, digest = sealed(link, fact)
-        self.execute(
+        added = self.execute(
             "insert into records (epoch, seq, type, instrument_id, body, hash) values (?, ?, ?, ?, ?, ?)",
             (link.epoch, link.seq, fact.type.value, fact.instrument_id, canonical(record).decode(), digest),
         )
         self.head = Head(link.epoch, link.seq, digest)
+        self.last_id = added.lastrowid or 0
 
 
 class Store:
@@ -73,25 +83,29 @@ class Store:
         """Open or create the database and bring its schema up to date.
 
         Raises:
-            StoreUnavailable: it cannot be opened or is not ours.
+            StoreUnavailable: it cannot be opened, is not ours, or was written by a newer agent.
         """
+        self.damage = ""
+        self._state_dir = state_dir
         self._box_id = box_id
+        self._head_noted = True
+        self._ballast = Ballast(state_dir)
         self._lock = threading.RLock()
         self._listeners: list[threading.Event] = []
         self._head = Head("", 0, NO_HASH)
         self.path = state_dir / FILE_NAME
+        self._refuse_strange()
         try:
             self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=10)
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
         try:
-            self._prepare()
+            _make_durable(self._connection)
+            migrations.apply(sqlite_utils.Database(self._connection))
         except sqlite3.Error as error:
             self._connection.close()
-            raise unusable(self.path, error) from error
-        except StoreUnavailable:
-            self._connection.close()
-            raise
+            raise self._refused(error) from error
+        self._ballast.take()
 
     def begin_epoch(self, start: Start) -> str:
         """Begin a new epoch; its first record names the end of the one before it.
@@ -110,6 +124,10 @@ class Store:
                 (epoch, start.boot_id, start.at_ns, start.agent_version, start.config_hash),
             )
             change.append(Fact(RecordType.EPOCH_STARTED, start.boot_id, start.at_ns, data))
+            for (found,) in change.execute("select data from findings order by id").fetchall():
+                log.error("fault: %s", found)
+                change.append(Fact(RecordType.FAULT, start.boot_id, start.at_ns, json.loads(found)))
+            change.execute("delete from findings")
         return epoch
 
     @property
@@ -135,13 +153,16 @@ class Store:
                 yield change
                 self._connection.execute("commit")
             except sqlite3.Error as error:
-                self._connection.rollback()
-                raise unusable(self.path, error) from error
+                with suppress(sqlite3.Error):  # on a broken disk this fails too; SQLite has rolled back by itself then
+                    self._connection.rollback()
+                raise self._refused(error) from error
             except BaseException:
                 self._connection.rollback()
                 raise
             grown = change.head != self._head
             self._head = change.head
+            if grown:
+                self._note_head(change.last_id)
         if grown:
             for event in self._listeners:
                 event.set()
@@ -156,23 +177,51 @@ class Store:
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
-                raise unusable(self.path, error) from error
+                raise self._refused(error) from error
+
+    def note_damage(self, what: str) -> None:
+        """Remember that the database is damaged: the agent ends, and its next start looks at every record."""
+        if not self.damage:
+            log.critical("%s", what)
+            with suppress(OSError):
+                (self._state_dir / SUSPECT_NAME).write_text(what, encoding="utf-8")
+        self.damage = what
+
+    def tend(self) -> None:
+        """Lay down the ballast again if it was given up and there is room."""
+        self._ballast.take()
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
             self._connection.close()
 
-    def _prepare(self) -> None:
-        database = sqlite_utils.Database(self._connection)
-        others = set(database.table_names()) - {migrations.migrations_table}
-        if others and not migrations.applied(database):
-            raise StoreUnavailable(
-                _("{path} is a database, but not one of this agent").format(path=self.path),
-                _("move it away, or set box.state_dir to a directory of the agent's own"),
-            )
-        _make_durable(self._connection)
-        migrations.apply(database)
+    def _refuse_strange(self) -> None:
+        """Look at what is there without changing it, before it is opened for writing."""
+        if self.path.exists() and self.path.stat().st_size > 0:
+            reader = Reader(self._state_dir)
+            try:
+                refuse_strange(reader, self.path)
+            finally:
+                reader.close()
+
+    def _refused(self, error: sqlite3.Error) -> StoreUnavailable:
+        found = unusable(self.path, error)
+        if isinstance(found, StoreDamaged):
+            self.note_damage(str(found))
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            self._ballast.release()
+        return found
+
+    def _note_head(self, last_id: int) -> None:
+        try:
+            write_head(self._state_dir, NotedHead(self._head.epoch, self._head.seq, self._head.hash, last_id))
+        except OSError as error:
+            if self._head_noted:
+                log.error("the head of the chain cannot be noted beside the database: %s", error)
+            self._head_noted = False
+        else:
+            self._head_noted = True
 
 
 def _make_durable(connection: sqlite3.Connection) -> None:

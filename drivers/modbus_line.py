@@ -5,13 +5,16 @@ waits with the wall clock (a Pi's jumps by years) and accepts a late answer to a
 question, reads exactly the answer that belongs to it before the deadline, and is closed at the first doubt.
 """
 
+import errno
 import select
 import socket
+import stat
 import termios
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import serial
 from pymodbus.exceptions import ModbusException
@@ -21,6 +24,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.i18n import _
+from instrument_agent.rights import group_of
 
 # The box only watches: these two are the only requests that can be built here.
 REQUESTS = {3: ReadHoldingRegistersRequest, 4: ReadInputRegistersRequest}
@@ -58,6 +62,10 @@ class Line(ABC):
     def _exchange(self, question: Question, deadline_s: float) -> list[int]:
         """Ask, and return the registers of the answer."""
 
+    @abstractmethod
+    def _no_answer_hint(self) -> str:
+        """Return what to look at when a device does not answer properly."""
+
     def ask(self, question: Question, deadline_s: float) -> list[int] | None:
         """Ask one question and return its registers, or None if the device answered with an exception code.
 
@@ -75,7 +83,7 @@ class Line(ABC):
             self.close()
             raise DeviceUnavailable(
                 _("no proper answer from unit {unit}: {error}").format(unit=question.unit, error=error),
-                _("check the wiring, the unit id and the baud rate on the meter's display"),
+                self._no_answer_hint(),
             ) from error
 
 
@@ -105,7 +113,7 @@ class SerialLine(Line):
         except (OSError, ValueError, termios.error) as error:
             raise DeviceUnavailable(
                 _("the port {port} cannot be opened: {error}").format(port=name, error=error),
-                _("check that the adapter is plugged in: ls /dev/serial/by-id/"),
+                _open_hint(Path(name), error),
             ) from error
 
     def close(self) -> None:
@@ -126,6 +134,9 @@ class SerialLine(Line):
         if not frame[1] & EXCEPTION_FLAG:
             frame += self._receive(port, 2 * question.count, deadline_s)
         return _answer(self._framer, frame, question, 0)
+
+    def _no_answer_hint(self) -> str:
+        return _("check the wiring, the unit id and the baud rate on the meter's display")
 
     @staticmethod
     def _receive(port: serial.Serial, count: int, deadline_s: float) -> bytes:
@@ -184,6 +195,9 @@ class TcpLine(Line):
         frame = header + self._receive(connection, length - 1, deadline_s)
         return _answer(self._framer, frame, question, self._transaction)
 
+    def _no_answer_hint(self) -> str:
+        return _("check the unit id, and behind a gateway that the meter itself is connected")
+
     @staticmethod
     def _receive(connection: socket.socket, count: int, deadline_s: float) -> bytes:
         data = b""
@@ -194,6 +208,19 @@ class TcpLine(Line):
                 raise EOFError(_("the device closed the connection"))
             data += more
         return data
+
+
+def _open_hint(port: Path, error: Exception) -> str:
+    if getattr(error, "errno", None) != errno.EACCES:
+        return _("check that the adapter is plugged in: ls /dev/serial/by-id/")
+    group = group_of(port)
+    shared = stat.S_IRGRP | stat.S_IWGRP
+    if not group or port.stat().st_mode & shared != shared:
+        return _("no group may use this port: share it by a udev rule")
+    return _(
+        "join the group of the port: sudo usermod -aG {group} instrument-agent,"
+        " then sudo systemctl restart instrument-agent"
+    ).format(group=group)
 
 
 @cache

@@ -16,8 +16,8 @@ LATEST_S = 1e15
 class BadRow(ConfigError):
     """A row that is no reading; ``line`` is where it stands."""
 
-    def __init__(self, path: Path, line: int, problem: str) -> None:
-        super().__init__(f"{path}:{line}: {problem}", _("mend or remove this row; nothing was changed"))
+    def __init__(self, path: Path, line: int, problem: str, hint: str = "") -> None:
+        super().__init__(f"{path}:{line}: {problem}", hint or _("mend or remove this row; nothing was changed"))
         self.line = line
 
 
@@ -54,15 +54,18 @@ def _rows(path: Path, reader: Iterable[list[str]]) -> Iterator[tuple[float, floa
         if line == 1 and [cell.strip() for cell in row] == HEADER:
             continue
         if line == 1:
-            raise BadRow(path, line, _("the first line must be timestamp_s,value"))
+            problem = _("the first line must be timestamp_s,value")
+            raise BadRow(path, line, problem, _("make timestamp_s,value the first line; the rows come after it"))
         if not row:
             continue
         try:
             at_s, value = (float(cell) for cell in row)
         except ValueError:
             raise BadRow(path, line, _("not two numbers: {row}").format(row=",".join(row)[:80])) from None
-        if not (abs(at_s) <= LATEST_S and math.isfinite(value)):
+        if not (math.isfinite(at_s) and math.isfinite(value)):
             raise BadRow(path, line, _("not two numbers: {row}").format(row=",".join(row)[:80]))
+        if abs(at_s) > LATEST_S:
+            raise BadRow(path, line, _("the time is out of range: {row}").format(row=",".join(row)[:80]))
         if at_s < last_s:
             raise BadRow(path, line, _("{at} s comes after {last} s: time goes backwards").format(at=at_s, last=last_s))
         last_s = at_s

@@ -7,6 +7,11 @@ os.environ["LANGUAGE"] = "C"
 
 import pytest
 from fake_clock import FakeClock
+from hypothesis import HealthCheck, settings
+
+# How fast examples are made says something about the machine and nothing about the product.
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``instrument-agent check``: is this config file good?"""
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,12 @@ def check(config_path: Path, wants_json: bool) -> None:
             count = len(error.mistakes)
             click.echo(ngettext("{count} mistake", "{count} mistakes", count).format(count=count), err=True)
         sys.exit(EXIT_CONFIG)
-    click.echo(as_json(_result(config)) if wants_json else _summary(config))
+    if wants_json:
+        click.echo(as_json(_result(config)))
+        return
+    click.echo(_summary(config))
+    for note in _notes(config):
+        click.echo(_("note: {note}").format(note=note), err=True)
 
 
 def _result(config: Config) -> dict[str, object]:
@@ -44,6 +50,7 @@ def _result(config: Config) -> dict[str, object]:
         "instruments": [
             {"id": item.id, "driver": item.driver.name, "bus": item.driver.bus} for item in config.instruments
         ],
+        "notes": _notes(config),
     }
 
 
@@ -56,6 +63,25 @@ def _summary(config: Config) -> str:
         for item in config.instruments
     ]
     lines += [_("destination {name}: {url}").format(name=item.name, url=item.url) for item in config.destinations]
-    if not config.destinations:
-        lines.append(_("no destination: records stay on the box"))
     return "\n".join(lines)
+
+
+def _notes(config: Config) -> list[str]:
+    """Return what is no mistake, since a file may be checked on another machine, but may not be meant."""
+    named = [
+        (f"destination {item.name}: {key}", path)
+        for item in config.destinations
+        for key, path in (("credential_file", item.credential_file), ("ca_file", item.ca_file))
+    ]
+    named += [
+        (f"instrument {item.id}: {key}", value)
+        for item in config.instruments
+        for key, value in item.driver.options.items()
+        if isinstance(value, Path)
+    ]
+    notes = [
+        _("{key}: there is no file {path} on this machine").format(key=key, path=path)
+        for key, path in named
+        if path is not None and not os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises where one may not look
+    ]
+    return notes if config.destinations else [*notes, _("no destination: records stay on the box")]

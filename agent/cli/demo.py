@@ -1,5 +1,6 @@
 """``instrument-agent demo``: the whole product on a laptop, with simulated instruments and a reference platform."""
 
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -43,11 +44,22 @@ ZONE = "Asia/Shanghai"
 def demo(seconds: float, speed: float, json_wanted: bool) -> None:
     """Run the demo; exit status 0 only if everything was counted, delivered and right."""
     try:
+        status = _run(seconds, speed, json_wanted)
+    except KeyboardInterrupt:  # before the bench stood, or a second time by one who would not wait for the summary
+        click.echo(_("The demo was ended before anything could be compared."), err=True)
+        status = 1
+    sys.exit(status)
+
+
+def _run(seconds: float, speed: float, json_wanted: bool) -> int:
+    try:
         from instrument_agent.sandbox.demo import Demo
     except ModuleNotFoundError as error:
         raise AgentError(
             _("the demo needs the reference platform: {error}").format(error=error),
-            "pip install 'instrument-agent[platform]'",
+            _("in the folder of the source: {command}").format(
+                command=f"{shlex.quote(sys.executable)} -m pip install '.[platform]'"
+            ),
         ) from error
 
     directory = Path(tempfile.mkdtemp(prefix="instrument-agent-demo-"))
@@ -59,7 +71,7 @@ def demo(seconds: float, speed: float, json_wanted: bool) -> None:
     else:
         result = _with_picture(bench)
         _print_summary(result)
-    sys.exit(0 if result.good else 1)
+    return 0 if result.good else 1
 
 
 def _with_progress(bench: Any) -> "Result":  # Demo, imported only where it is used
@@ -121,7 +133,9 @@ def _print_summary(result: "Result") -> None:
     for verdict in result.verdicts:
         for problem in verdict.problems:
             console.print(f"[bold red]{verdict.instrument_id}: {problem}")
-    if result.good:
+    if result.interrupted and not any(verdict.true_runs for verdict in result.verdicts):
+        console.print(_("The demo was ended before the first run was over: no run could be compared."))
+    elif result.good:
         console.print("[bold green]" + _("Every second is accounted for, every run was found and delivered once."))
     click.echo(_("Look at it again:") + f"  {sys.argv[0]} sessions --config {result.config_path}")
 

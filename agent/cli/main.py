@@ -1,7 +1,10 @@
 """The command ``instrument-agent``."""
 
 import io
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -13,10 +16,38 @@ from instrument_agent.i18n import _, lend_catalogue
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
 
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
-COMMANDS = ("check", "demo", "replay", "run", "sessions", "status")
+COMMANDS = ("check", "demo", "replay", "run", "sessions", "status", "usage")
 
 
 lend_catalogue()  # before the first command is made: click translates some of its sentences right then
+
+
+class OutputFailed(AgentError):
+    """Standard output cannot be written: a full disk, a device that is gone."""
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output that tells its own failures from those of a command."""
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        with _told():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is still held back."""
+        with _told():
+            super().flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(_("the output cannot be written: {error}").format(error=error.strerror)) from error
 
 
 class LazyGroup(click.Group):
@@ -52,6 +83,9 @@ def main() -> None:
     try:
         cli()
     except AgentError as error:
+        if isinstance(error, OutputFailed):
+            # Python would try to write the rest once more at its end, and fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(_("Error: {error}").format(error=error), err=True)
         if error.hint:
             click.echo(_("What to do: {hint}").format(hint=error.hint), err=True)
@@ -66,6 +100,9 @@ def _print_whatever_comes() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        line_buffering = sys.stdout.line_buffering
+        sys.stdout = _Output(sys.stdout.buffer, sys.stdout.encoding, "backslashreplace", line_buffering=line_buffering)
 
 
 if __name__ == "__main__":

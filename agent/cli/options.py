@@ -16,7 +16,7 @@ DEFAULT_CONFIG = Path("/etc/instrument-agent/config.toml")
 config_option = click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # what is wrong with the file is said by its reader
     default=DEFAULT_CONFIG,
     show_default=True,
     help=_("the box's config file"),

@@ -1,6 +1,6 @@
 """``instrument-agent sessions``: the run sessions in the local database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from instrument_agent.cli.options import as_csv, as_json, config_option, example
 from instrument_agent.core.anchors import Anchor, utc_of
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_MS
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, ngettext
 
 COLUMNS = (
     "instrument_id",
@@ -46,23 +46,28 @@ def sessions(config_path: Path, instrument: str | None, from_text: str | None, t
     from instrument_agent.config import load_config
 
     config = load_config(config_path)
-    known = [item.id for item in config.instruments]
-    if instrument is not None and instrument not in known:
+    names = [item.id for item in config.instruments]
+    if instrument is not None and instrument not in names:
         raise AgentError(
             _("there is no instrument {name} in {path}").format(name=instrument, path=config_path),
-            _("it has: {names}").format(names=", ".join(known)),
+            _("it has: {names}").format(names=", ".join(names)),
         )
     zone = ZoneInfo(config.box.timezone)
+    start, stop = _range(from_text, to_text, zone)
     reader = Reader(config.box.state_dir)
-    rows = [session_row(record, anchors(reader), zone) for record in run_records(reader, instrument)]
+    known = anchors(reader)
+    ended = [session_row(record, known, zone) for record in run_records(reader, instrument)]
     reader.close()
-    rows = list(_between(rows, _moment(from_text, zone), _moment(to_text, zone)))
+    rows = list(_between(ended, start, stop))
     if form == "json":
         click.echo(as_json(rows))
     elif form == "csv":
         click.echo(as_csv(rows, COLUMNS))
+    elif rows:
+        _print_table(rows, config.box.timezone)
     else:
-        _print_table(rows)
+        click.echo(_("no run session in this range") if ended else _("no run session has ended yet"))
+    _note_unknown_times(rows, known, ranged=start is not None or stop is not None)
 
 
 def session_row(record: dict[str, Any], known: Iterable[Anchor], zone: ZoneInfo) -> dict[str, Any]:
@@ -84,6 +89,16 @@ def session_row(record: dict[str, Any], known: Iterable[Anchor], zone: ZoneInfo)
         "epoch": record["epoch"],
         "seq": record["seq"],
     }
+
+
+def _range(from_text: str | None, to_text: str | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    start, stop = _moment(from_text, zone), _moment(to_text, zone)
+    if start is not None and stop is not None and start > stop:
+        raise AgentError(
+            _("--from {start} is later than --to {stop}").format(start=from_text, stop=to_text),
+            _("give the earlier time to --from"),
+        )
+    return start, stop
 
 
 def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
@@ -108,21 +123,45 @@ def _between(rows: Iterable[dict[str, Any]], start: datetime | None, stop: datet
         yield row
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _note_unknown_times(rows: Sequence[dict[str, Any]], known: Sequence[Anchor], *, ranged: bool) -> None:
+    """Say on stderr, beside whatever is printed, why times are missing."""
+    count = sum(row["start"] is None or row["end"] is None for row in rows)
+    if not count:
+        return
+    if not known:
+        click.echo(_("note: times are not known yet: no platform has told this box what time it is"), err=True)
+    else:
+        note = ngettext(
+            "note: the times of {count} run are not known: no platform told the box the time while it was switched on",
+            "note: the times of {count} runs are not known: no platform told the box the time while it was switched on",
+            count,
+        )
+        click.echo(note.format(count=count), err=True)
+    if ranged:
+        click.echo(_("note: runs whose time is not known are shown whatever --from and --to say"), err=True)
 
-    table = Table(title=_("Run sessions"))
-    for title in (_("instrument"), _("start"), _("end"), _("running time"), _("unobserved"), _("clock error")):
-        table.add_column(title)
+
+def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
+    from rich.console import Console
+
+    table = words.plain_table(
+        _("instrument"), _("start"), _("end"), _("running time"), _("unobserved"), _("clock error")
+    )
+    table.title = _("Run sessions, times of {zone}").format(zone=zone)
+    for column in table.columns[1:3]:
+        column.no_wrap = True  # a time is of use only if it is whole
     for row in rows:
         error = words.NOTHING if row["utc_error_s"] is None else f"± {row['utc_error_s']:.0f} s"
         table.add_row(
             row["instrument_id"],
-            row["start"] or words.NOTHING,
-            row["end"] or words.NOTHING,
+            _shown(row["start"]),
+            _shown(row["end"]),
             words.duration(round(row["running_s"] * 1000)),
             words.duration(round(row["unseen_s"] * 1000)),
             error,
         )
-    Console().print(table if rows else _("no run session has ended yet"))
+    Console().print(table)
+
+
+def _shown(moment: str | None) -> str:
+    return words.NOTHING if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"

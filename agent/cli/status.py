@@ -51,7 +51,9 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
     """Return the status as a picture for a terminal; the demo knows the ``truth`` (activity by instrument) too."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [_headline(found, zone), _instruments(found, truth or {}), _destinations(found)]
+    parts: list[RenderableType] = [_headline(found, zone), "", _instruments(found, truth or {})]
+    parts += ["", _destinations(found)] if found["destinations"] else []
+    parts.append("")
     if found.get("storage_error"):
         parts.append(_problem(_("Nothing can be written down"), found["storage_error"], ""))
     parts += [
@@ -86,27 +88,36 @@ def _problem(what: str, error: str, hint: str) -> str:
 
 def _instruments(found: dict[str, Any], truth: Mapping[str, str]) -> "RenderableType":
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(expand=False)
-    titles = [_("instrument"), _("activity"), _("for"), _("reading"), _("open run"), _("running time"), _("coverage")]
-    for title in (*titles, _("driver"), *([_("in truth")] if truth else [])):
-        table.add_column(title, overflow="fold")  # Chinese has no spaces to break at; nothing may be cut off
+    table = words.plain_table(
+        _("instrument"),
+        _("activity"),
+        _("reading"),
+        _("open run"),
+        _("running time"),
+        _("coverage"),
+        _("in truth") if truth else _("driver"),  # what is amiss with a driver is told under the tables anyway
+    )
     for item in found["instruments"]:
-        reason = words.reason_word(item["reason"])
         run = item["open_run"]
-        row = [
+        table.add_row(
             f"{item['instrument_id']}\n[dim]{escape(words.own_name(item))}[/]",
-            _activity(item["activity"]) + (f"\n{reason}" if reason else ""),
-            words.duration(found["boottime_ms"] - item["since_ms"]) if found["running"] else words.NOTHING,
+            _activity_now(item, found),
             words.reading(item["reading"]),
             words.duration(found["boottime_ms"] - run["start_ms"]) if run and found["running"] else words.NOTHING,
             words.duration(item["spent_ms"]["running"]),
             words.percent(item["coverage"]),
-            _driver(item["driver"]),
-        ]
-        table.add_row(*row, *([_activity(truth[item["instrument_id"]])] if truth else []))
+            _activity(truth[item["instrument_id"]]) if truth else _driver(item["driver"]),
+        )
     return table
+
+
+def _activity_now(item: dict[str, Any], found: dict[str, Any]) -> str:
+    """Return the activity, how long it has lasted, and why it is unknown, below each other."""
+    lines = [_activity(item["activity"])]
+    if found["running"]:
+        lines.append(_("for {time}").format(time=words.duration(found["boottime_ms"] - item["since_ms"])))
+    return "\n".join([*lines, words.reason_word(item["reason"])]).rstrip()
 
 
 def _activity(activity: str) -> str:
@@ -117,32 +128,23 @@ def _driver(health: dict[str, Any] | None) -> str:
     if health is None:
         return words.NOTHING
     if health["failing"]:
-        return f"[red]{words.reason_word(health['failing'])}[/]"
+        return "[red]" + _("failing") + "[/]"  # the reason is told under the tables
     if health["failures"]:
         return _("ok, {failures} of {reads} reads failed").format(**health)
     return "[green]" + _("ok") + "[/]"
 
 
 def _destinations(found: dict[str, Any]) -> "RenderableType":
-    from rich.table import Table
-
-    table = Table(expand=False)
-    for title in (
-        _("destination"),
-        _("records made"),
-        _("acknowledged"),
-        _("waiting"),
-        _("refused"),
-        _("last acknowledgement"),
-        _("heartbeats"),
-    ):
-        table.add_column(title, overflow="fold")
+    table = words.plain_table(
+        _("destination"), _("records made"), _("acknowledged"), _("waiting"), _("refused"), _("heartbeats")
+    )
     for item in found["destinations"]:
         queue = item["queue"]
-        ago = words.NOTHING
+        acknowledged = str(queue["acknowledged"])
         if queue["acked_at_ns"] is not None and queue["acked_boot_id"] == found["boot_id"]:
             passed = words.duration(found["boottime_ms"] - queue["acked_at_ns"] // 1_000_000)
-            ago = _("{time} ago").format(time=passed)
-        counts = (queue["made"], queue["acknowledged"], queue["waiting"], queue["dead_lettered"])
-        table.add_row(item["name"], *(str(count) for count in counts), ago, str(item.get("heartbeats_sent", "-")))
+            acknowledged += "\n" + _("last {time} ago").format(time=passed)
+        waiting, refused = str(queue["waiting"]), str(queue["dead_lettered"])
+        beats = str(item.get("heartbeats_sent", words.NOTHING))
+        table.add_row(item["name"], str(queue["made"]), acknowledged, waiting, refused, beats)
     return table

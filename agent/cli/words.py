@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from instrument_agent.core.readings import UnknownReason
 from instrument_agent.i18n import _, language
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 NOTHING = "-"
 SHOWN = {"power_w": "W", "current_a": "A"}
@@ -36,6 +40,8 @@ def reason_word(reason: str | None) -> str:
         UnknownReason.DRIVER_HUNG: _("the driver hangs"),
         UnknownReason.IMPLAUSIBLE_READING: _("the reading is not credible"),
         UnknownReason.NOT_POLLED: _("not read yet"),
+        UnknownReason.NOT_WATCHED: _("not watched yet"),
+        UnknownReason.STORAGE_FAULT: _("it could not be written down"),
     }
     return words[UnknownReason(reason)]
 
@@ -78,3 +84,14 @@ def reading(values: Mapping[str, object]) -> str:
                 return _("not credible")
             return f"{value:.0f} {unit}" if abs(value) >= 1000 else f"{value:.4g} {unit}"  # noqa: PLR2004
     return NOTHING
+
+
+def plain_table(*titles: str) -> "Table":
+    """Return a table that fits a terminal of 80 columns: a rule under the titles, no frame, and nothing cut off."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    for title in titles:
+        table.add_column(title, overflow="fold")  # Chinese has no spaces to break at
+    return table

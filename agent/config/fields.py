@@ -3,12 +3,15 @@
 Each check returns nothing or raises Unfit.
 """
 
+import os
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from instrument_agent.config.mistakes import Unfit, nearest, shortened
+from instrument_agent.control import LONGEST_PATH, SOCKET_NAME
 from instrument_agent.i18n import _
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -42,6 +45,13 @@ def check_credit_code(text: str) -> None:
         )
 
 
+def check_idle_levels(days: object) -> None:
+    """Check the idle levels: each is more days than the one before."""
+    whole = isinstance(days, list) and all(type(day) is int and day > 0 for day in days)
+    if not (isinstance(days, list) and whole and days and sorted(set(days)) == days):
+        raise Unfit(_("must be whole days, each more than the one before"), _("for example [30, 90, 180]"))
+
+
 def check_timezone(name: str) -> None:
     """Check the name of a time zone against the zones this machine knows."""
     try:
@@ -51,6 +61,18 @@ def check_timezone(name: str) -> None:
             _("there is no time zone {name}").format(name=shortened(name)),
             nearest(name, available_timezones()) or _("for example Asia/Shanghai"),
         ) from None
+
+
+def check_runtime_dir(path: Path) -> None:
+    """Check that the path of the socket in this folder fits into the address of a socket."""
+    length = len(os.fsencode(path / SOCKET_NAME))
+    if length > LONGEST_PATH:
+        raise Unfit(
+            _("the path of {name} in this folder has {length} bytes; a socket's may have {limit}").format(
+                name=SOCKET_NAME, length=length, limit=LONGEST_PATH
+            ),
+            _("name a shorter folder, for example /run/instrument-agent"),
+        )
 
 
 def check_url(text: str) -> None:

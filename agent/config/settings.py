@@ -15,7 +15,14 @@ from typing import Any
 
 from instrument_agent.config.binding import bind, note_unknown
 from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_unique
-from instrument_agent.config.fields import check_credit_code, check_identifier, check_timezone, check_url
+from instrument_agent.config.fields import (
+    check_credit_code,
+    check_identifier,
+    check_idle_levels,
+    check_runtime_dir,
+    check_timezone,
+    check_url,
+)
 from instrument_agent.config.file import read_bytes, read_config_file
 from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Notebook, nearest
 from instrument_agent.core.activity import Rules
@@ -39,8 +46,12 @@ class BoxConfig:
 
     id: str = field(metadata={"check": check_identifier})
     state_dir: Path = field(default_factory=lambda: _service_directory("STATE_DIRECTORY", "/var/lib/instrument-agent"))
-    runtime_dir: Path = field(default_factory=lambda: _service_directory("RUNTIME_DIRECTORY", "/run/instrument-agent"))
+    runtime_dir: Path = field(
+        default_factory=lambda: _service_directory("RUNTIME_DIRECTORY", "/run/instrument-agent"),
+        metadata={"check": check_runtime_dir},
+    )
     timezone: str = field(default="Asia/Shanghai", metadata={"check": check_timezone})
+    idle_levels_days: list[int] = field(default_factory=lambda: [30, 90, 180], metadata={"check": check_idle_levels})
     checkpoint_s: float = field(default=120.0, metadata={"low": 1, "high": 3600})
     log_level: str = field(default="info", metadata={"choices": ("debug", "info", "warning", "error")})
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from instrument_agent.core.activity import Change, Sample, Switch
 from instrument_agent.core.ledger import Interval, Timeline
 from instrument_agent.core.readings import Activity, FailedRead, UnknownReason
-from instrument_agent.core.sessions import OpenRun
+from instrument_agent.core.sessions import Earlier, OpenRun
 from instrument_agent.core.step import State
 
 Part = TypeVar("Part")
@@ -44,7 +44,9 @@ def read_back(text: str, sha256: str) -> State:
         run=_optional(Switch, raw["run"]),
         held_ns=raw["held_ns"],
         silence=tuple(FailedRead(item["at_ns"], UnknownReason(item["reason"])) for item in raw["silence"]),
-        open_run=_optional(OpenRun, raw["open_run"]),
+        open_run=_session(raw["open_run"]),
+        open_power=_session(raw["open_power"]),
+        before=_optional(Earlier, raw["before"]),
     )
 
 
@@ -62,6 +64,10 @@ def _timeline(raw: dict[str, Any]) -> Timeline:
 def _interval(raw: dict[str, Any]) -> Interval:
     reason = None if raw["reason"] is None else UnknownReason(raw["reason"])
     return Interval(raw["start_ns"], raw["end_ns"], Activity(raw["activity"]), reason)
+
+
+def _session(raw: dict[str, Any] | None) -> OpenRun | None:
+    return None if raw is None else OpenRun(**raw | {"continues": _optional(Earlier, raw["continues"])})
 
 
 def _optional(kind: type[Part], raw: dict[str, Any] | None) -> Part | None:

@@ -42,3 +42,7 @@ class PlatformUnauthorized(AgentError):
 
 class StoreUnavailable(AgentError):
     """The local database cannot be used: say so, keep sensing."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """Something in the local database is not what was written: end, so that the next start sets it aside."""

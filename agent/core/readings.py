@@ -35,6 +35,8 @@ class UnknownReason(StrEnum):
     DRIVER_HUNG = "driver_hung"
     IMPLAUSIBLE_READING = "implausible_reading"
     NOT_POLLED = "not_polled"
+    NOT_WATCHED = "not_watched"
+    STORAGE_FAULT = "storage_fault"
 
 
 @dataclass(frozen=True, slots=True)

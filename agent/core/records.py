@@ -15,7 +15,7 @@ from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import record_hash
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_MS, Activity
-from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.sessions import PowerSession, RunSession
 from instrument_agent.core.step import Event
 
 
@@ -25,6 +25,8 @@ class RecordType(StrEnum):
     EPOCH_STARTED = "epoch_started"
     LIFECYCLE_EVENT = "lifecycle_event"
     RUN_SESSION = "run_session"
+    POWER_SESSION = "power_session"
+    DAILY_SUMMARY = "daily_summary"
     OBSERVATION_GAP = "observation_gap"
     TIME_ANCHOR = "time_anchor"
     FAULT = "fault"
@@ -69,11 +71,13 @@ def sealed(link: Link, fact: Fact) -> tuple[dict[str, Any], str]:
 
 
 def event_facts(boot_id: str, instrument_id: str, at_ns: int, events: tuple[Event, ...]) -> list[Fact]:
-    """Return what must be sent of what became certain: run sessions and gaps (the other intervals stay here)."""
+    """Return what must be sent of what became certain: sessions and gaps (the other intervals stay here)."""
     facts = []
     for event in events:
         if isinstance(event, RunSession):
             facts.append(Fact(RecordType.RUN_SESSION, boot_id, at_ns, run_session(event), instrument_id))
+        elif isinstance(event, PowerSession):
+            facts.append(Fact(RecordType.POWER_SESSION, boot_id, at_ns, power_session(event), instrument_id))
         elif event.activity is Activity.UNKNOWN:
             facts.append(Fact(RecordType.OBSERVATION_GAP, boot_id, at_ns, observation_gap(event), instrument_id))
     return facts
@@ -81,14 +85,24 @@ def event_facts(boot_id: str, instrument_id: str, at_ns: int, events: tuple[Even
 
 def run_session(session: RunSession) -> dict[str, Any]:
     """Return the data of a run; ``running_ms`` = ``end_ms`` - ``start_ms`` - ``unseen_ms``."""
+    data: dict[str, Any] = _span(session, "running_ms")
+    if session.end_uncertainty_ns:
+        data["end_uncertainty_ms"] = -(-session.end_uncertainty_ns // NS_PER_MS)
+    if session.continues is not None:
+        earlier = session.continues
+        data["continues"] = {"boot_id": earlier.boot_id, "start_ms": earlier.start_ns // NS_PER_MS}
+    return data
+
+
+def power_session(session: PowerSession) -> dict[str, Any]:
+    """Return the data of a stretch of power; ``powered_ms`` = ``end_ms`` - ``start_ms`` - ``unseen_ms``."""
+    return _span(session, "powered_ms")
+
+
+def _span(session: RunSession | PowerSession, counted: str) -> dict[str, Any]:
     start_ms, end_ms = session.start_ns // NS_PER_MS, session.end_ns // NS_PER_MS
     unseen_ms = session.unseen_ns // NS_PER_MS
-    return {
-        "start_ms": start_ms,
-        "end_ms": end_ms,
-        "unseen_ms": unseen_ms,
-        "running_ms": end_ms - start_ms - unseen_ms,
-    }
+    return {"start_ms": start_ms, "end_ms": end_ms, "unseen_ms": unseen_ms, counted: end_ms - start_ms - unseen_ms}
 
 
 def observation_gap(interval: Interval) -> dict[str, Any]:

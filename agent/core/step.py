@@ -20,10 +20,19 @@ from instrument_agent.core.activity import (
 )
 from instrument_agent.core.ledger import Interval, Timeline, settle
 from instrument_agent.core.readings import Activity, FailedRead, Observation, Reading, UnknownReason
-from instrument_agent.core.sessions import OpenRun, RunSession, finished, follow
+from instrument_agent.core.sessions import (
+    POWERED,
+    Earlier,
+    OpenRun,
+    PowerSession,
+    RunSession,
+    follow,
+    power_session,
+    run_session,
+)
 
-Event = Interval | RunSession
-"""What became certain: an interval closed, or a run session ended."""
+Event = Interval | RunSession | PowerSession
+"""What became certain: an interval closed, or a session ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,8 @@ class State:
 
     Before the first value ``last_seen_ns`` is when accounting began. ``window`` holds the last two samples, of
     which the newest is not judged yet. ``held_ns`` is the last sight before a silence that is being bridged.
-    ``silence`` holds the failed reads since the last value, one for each change of reason.
+    ``silence`` holds the failed reads since the last value, one for each change of reason. ``before`` is the run that
+    was open when the boot before ended, until it is known how this boot begins.
     """
 
     boot_id: str
@@ -45,6 +55,8 @@ class State:
     held_ns: int | None = None
     silence: tuple[FailedRead, ...] = ()
     open_run: OpenRun | None = None
+    open_power: OpenRun | None = None
+    before: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +68,10 @@ class Live:
     reason: UnknownReason | None = None
 
 
-def begin(boot_id: str, start_ns: int) -> State:
+def begin(boot_id: str, start_ns: int, before: Earlier | None = None) -> State:
     """Return the state of an instrument whose accounting begins at ``start_ns`` of this boot."""
     nothing = Interval(start_ns, start_ns, Activity.UNKNOWN, UnknownReason.NOT_POLLED)
-    return State(boot_id, Timeline(nothing), start_ns, start_ns)
+    return State(boot_id, Timeline(nothing), start_ns, start_ns, before=before)
 
 
 def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Event, ...]]:
@@ -81,16 +93,21 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
     return _account(rules, state, _fail(rules, state, reading))
 
 
-def end(rules: Rules, state: State) -> tuple[State, tuple[Event, ...]]:
-    """Close the books of a boot (or a trace) at its last sight: nothing of it will be seen again."""
+def end(rules: Rules, state: State, end_uncertainty_ns: int = 0) -> tuple[State, tuple[Event, ...]]:
+    """Close the books of a boot (or a trace) at its last sight: nothing of it will be seen again.
+
+    ``end_uncertainty_ns`` is how long it may have gone on unseen.
+    """
     last = _give_up(_flush(rules, state)) if state.power is not None else (state, ())
     ended, events = _account(rules, state, last)
     closing: list[Event] = list(events)
     if ended.line.open.start_ns < ended.line.open.end_ns:
         closing.append(ended.line.open)
     if ended.open_run is not None:
-        closing.append(finished(ended.open_run))
-    return replace(ended, open_run=None), tuple(closing)
+        closing.append(run_session(ended.open_run, end_uncertainty_ns))
+    if ended.open_power is not None:
+        closing.append(power_session(ended.open_power))
+    return replace(ended, open_run=None, open_power=None), tuple(closing)
 
 
 def live(rules: Rules, state: State, now_ns: int) -> Live:
@@ -109,19 +126,27 @@ Moved = tuple[State, tuple[Interval, ...]]
 
 
 def _account(rules: Rules, before: State, moved: Moved) -> tuple[State, tuple[Event, ...]]:
-    """Follow the run through what was settled."""
+    """Follow the sessions through what was settled."""
     state, closed = moved
     if not closed and state.line.open == before.line.open:
         return state, ()
     events: list[Event] = []
-    run = state.open_run
+    run, power, earlier = state.open_run, state.open_power, state.before
     for interval in (*closed, state.line.open):
-        run, session = follow(run, interval, rules.bridge_ns)
+        run, ended_run = follow(run, interval, rules.bridge_ns)
+        power, ended_power = follow(power, interval, rules.bridge_ns, POWERED)
+        if interval.activity is not Activity.UNKNOWN:
+            run, earlier = _linked(run, earlier), None
         if interval is not state.line.open:
             events.append(interval)
-        if session is not None:
-            events.append(session)
-    return replace(state, open_run=run), tuple(events)
+        events += [run_session(ended_run)] if ended_run is not None else []
+        events += [power_session(ended_power)] if ended_power is not None else []
+    return replace(state, open_run=run, open_power=power, before=earlier), tuple(events)
+
+
+def _linked(run: OpenRun | None, earlier: Earlier | None) -> OpenRun | None:
+    """Link the run with which a boot begins to the one with which the boot before ended."""
+    return run if run is None or earlier is None else replace(run, continues=earlier)
 
 
 def _see(rules: Rules, state: State, sample: Sample) -> Moved:

@@ -48,12 +48,21 @@ class Bus(Worker):
     def loop(self) -> None:
         """Read whatever is due next, for ever."""
         while not self.stopping.is_set():
-            station = min(self._stations, key=lambda item: item.due_ns)
-            if self.idle(self.stopping, (station.due_ns - self.clock.boottime_ns()) / NS_PER_S):
+            if self.idle(self.stopping, (self.due_ns - self.clock.boottime_ns()) / NS_PER_S):
                 return
-            self._recorder.take(station.instrument_id, station.guard.read())
-            late_ns = self.clock.boottime_ns() - station.due_ns
-            station.due_ns += station.poll_ns * (late_ns // station.poll_ns + 1)
+            self.read_next()
+
+    @property
+    def due_ns(self) -> int:
+        """When the next station is to be read (boot clock)."""
+        return min(station.due_ns for station in self._stations)
+
+    def read_next(self) -> None:
+        """Read the station that is due first."""
+        station = min(self._stations, key=lambda item: item.due_ns)
+        self._recorder.take(station.instrument_id, station.guard.read())
+        late_ns = self.clock.boottime_ns() - station.due_ns
+        station.due_ns += station.poll_ns * (late_ns // station.poll_ns + 1)
 
     def leave(self) -> None:
         """Close the ports."""

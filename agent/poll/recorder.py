@@ -14,11 +14,13 @@ from instrument_agent.buffer.store import Store
 from instrument_agent.clock import Clock
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.readings import NS_PER_S, Observation, Reading
+from instrument_agent.core.readings import NS_PER_S, FailedRead, Observation, Reading, UnknownReason
 from instrument_agent.core.step import Event, Live, State, live, step
 
 log = logging.getLogger(__name__)
 
+UNSAVED_LIMIT = 2000
+"""So many changes are kept in memory while nothing can be written; time after that is unknown."""
 RETRY_NS = 10 * NS_PER_S
 """How long a database that failed is left alone: one that is locked holds up every bus while it is tried."""
 
@@ -61,6 +63,8 @@ class Recorder:
             before = self._watched[instrument_id]
             # A bus that was thought hung may come back with an older time than was noted for it meanwhile.
             reading = replace(reading, at_ns=max(reading.at_ns, before.state.latest_ns))
+            if len(self._unsaved) >= UNSAVED_LIMIT:
+                reading = FailedRead(reading.at_ns, UnknownReason.STORAGE_FAULT)
             state, events = step(before.rules, before.state, reading)
             last = reading if isinstance(reading, Observation) else before.last
             after = Watched(before.rules, state, last)
@@ -103,7 +107,7 @@ class Recorder:
             self._retry_ns = self._clock.boottime_ns() + RETRY_NS
             return
         if self.storage_error:
-            log.warning("the database can be written again; nothing was lost")
+            log.warning("the database can be written again; what was kept in memory is in it")
         self.storage_error = ""
         self._unsaved.clear()
         self._saved_ns = now_ns

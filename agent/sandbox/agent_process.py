@@ -119,7 +119,8 @@ def main() -> int:
     given = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
     clock = ScaledClock(given.speed, given.origin_boottime_ns, given.origin_utc_ns, given.boot_id)
-    return Agent(load_config(given.config), clock).run(Notifier())
+    # The machine's time server vouches for the machine's clock, not for this one; the bench may touch a file instead.
+    return Agent(load_config(given.config), clock, given.config.parent / "synchronized").run(Notifier())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from instrument_agent.core.ledger import Interval, joined, totals_ns
+from instrument_agent.core.ledger import Interval, totals_ns
 from instrument_agent.core.readings import NS_PER_S, Activity
 
 Run = tuple[float, float]
@@ -64,16 +64,21 @@ def window(truth_s: float, asked_s: Sequence[float]) -> Run:
 
 def accounting_problems(chain: Sequence[Interval], from_ns: int, to_ns: int) -> list[str]:
     """Return what is wrong with a chain that should account for every second at least from and to these times."""
-    try:
-        whole = joined(chain)
-    except ValueError as error:
-        return [str(error)]
+
+    def at_s(time_ns: int) -> str:
+        return f"{(time_ns - from_ns) / NS_PER_S:.3f} s"
+
+    broken = [(a.end_ns, b.start_ns) for a, b in pairwise(chain) if a.end_ns != b.start_ns]
+    if broken:
+        return [f"the books end at {at_s(end)} and go on at {at_s(start)}" for end, start in broken]
+    first_ns, last_ns = chain[0].start_ns, chain[-1].end_ns
     problems = []
-    if whole[0].start_ns > from_ns or whole[-1].end_ns < to_ns:
-        problems.append(f"accounted from {whole[0].start_ns} to {whole[-1].end_ns} ns, wanted {from_ns} to {to_ns} ns")
-    spent = sum(totals_ns(chain).values())
-    if spent != whole[-1].end_ns - whole[0].start_ns:
-        problems.append(f"{spent} ns accounted for of {whole[-1].end_ns - whole[0].start_ns} ns")
+    if first_ns > from_ns or last_ns < to_ns:
+        problems.append(f"the books reach from {at_s(first_ns)} to {at_s(last_ns)}, not from 0.000 s to {at_s(to_ns)}")
+    spent_ns = sum(totals_ns(chain).values())
+    if spent_ns != last_ns - first_ns:
+        spent_s, passed_s = spent_ns / NS_PER_S, (last_ns - first_ns) / NS_PER_S
+        problems.append(f"{spent_s:.3f} s are accounted for, {passed_s:.3f} s have passed")
     return problems
 
 

@@ -22,17 +22,19 @@ from instrument_agent.core.errors import (
     PlatformUnavailable,
     StoreUnavailable,
 )
-from instrument_agent.core.readings import NS_PER_MS
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.http import HttpTransport, Reply
-from instrument_agent.uplink.retry import retrying
+from instrument_agent.uplink.retry import CAP_S, retrying
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 60.0
 """How often an idle loop looks at the log although nobody woke it."""
+COMPARE_EVERY_NS = 3600 * NS_PER_S
+"""How often the platform is asked what it has: one that was restored from a backup does not know that it lost it."""
 STUCK_AFTER_S = 120.0
 """Longer than any exchange with a platform may take."""
 
@@ -60,6 +62,8 @@ class Delivery(Worker):
         self._transport = transport
         self._anchoring = anchoring
         self._limit = limit
+        self._compare_at_ns = 0
+        self._went_back_to: tuple[str, int] | None = None
         self._policy = retrying(self._pause, self.stopping.is_set, self._failed)
 
     def loop(self) -> None:
@@ -77,10 +81,8 @@ class Delivery(Worker):
     def _deliver_some(self) -> bool:
         """Deliver one batch; False if nothing was waiting or the database cannot be read."""
         try:
-            if not self._anchoring.anchored.is_set():
-                reply = self._policy(self._transport.watermark)
-                self._anchoring.offer(reply, self.destination, self.clock.boottime_ns())
-                self._answers()
+            if not self._anchoring.anchored.is_set() or self.clock.boottime_ns() >= self._compare_at_ns:
+                self._compare(self._policy(self._ask))
             batch = self._outbox.next_batch(self._limit)
             if batch is None:
                 return False
@@ -91,6 +93,23 @@ class Delivery(Worker):
         except (PlatformUnavailable, PlatformUnauthorized):
             return False  # the policy gives up only when the loop is to stop
         return True
+
+    def _ask(self) -> Reply:
+        try:
+            return self._transport.watermark()
+        except (PlatformRejected, PayloadTooLarge) as error:  # no record is in a question that could be set aside
+            raise PlatformUnavailable(str(error), error.hint) from error
+
+    def _compare(self, reply: Reply) -> None:
+        """Go back to what the platform lost of any epoch; without this, only a loss in the newest would show."""
+        now_ns = self.clock.boottime_ns()
+        self._anchoring.offer(reply, self.destination, now_ns)
+        there = _watermarks(reply)
+        lost = None if there is None else self._outbox.lost_there(there)
+        if lost is not None:
+            self._go_back(*lost)
+        self._answers()
+        self._compare_at_ns = now_ns + COMPARE_EVERY_NS
 
     def _deliver(self, batch: Batch) -> bool:
         """Deliver a batch, halving it while it is too large or holds a record the platform refuses.
@@ -115,11 +134,11 @@ class Delivery(Worker):
         self._anchoring.offer(reply, self.destination, received_ns)
         first_seq = batch.entries[0].seq
         if acked < first_seq - 1:
-            log.warning("%s has lost records after %d; sending them again", self.destination, acked)
-            self._outbox.rewind(batch.epoch, acked)
+            self._go_back(batch.epoch, acked)
             return False
         if acked < first_seq:
             raise PlatformUnavailable(_("the platform took nothing of what was sent"))
+        self._went_back_to = None
         ids = {entry.seq: entry.id for entry in batch.entries}
         refused = {ids[seq]: reason for seq, reason in _rejected(reply) if seq in ids and seq <= acked}
         self._outbox.settle(ids[acked], refused, self.clock.boot_id, self.clock.boottime_ns())
@@ -127,6 +146,20 @@ class Delivery(Worker):
             log.error("%s refuses record %d: %s", self.destination, record_id, reason)
         self._answers()
         return acked == batch.entries[-1].seq
+
+    def _go_back(self, epoch: str, acked: int) -> None:
+        """Send again what comes after ``acked``, at once the first time."""
+        if (epoch, acked) == self._went_back_to:
+            # It refuses a record, or lost one that is no longer here, and does not pass over it either.
+            self.contact = replace(
+                self.contact,
+                error=_("the platform neither takes nor passes over the record after {seq}").format(seq=acked),
+                hint=_("tell the platform's operator: acked_through must count what was refused"),
+            )
+            self._pause(CAP_S)
+        log.warning("%s has lost records after %d of epoch %s; sending them again", self.destination, acked, epoch)
+        self._went_back_to = (epoch, acked)
+        self._outbox.rewind(epoch, acked)
 
     def _envelope(self, batch: Batch) -> dict[str, Any]:
         now_ns = self.clock.boottime_ns()
@@ -142,15 +175,16 @@ class Delivery(Worker):
         """Return a record with the UTC it seems to have now beside it, outside its hash, for convenience."""
         record = json.loads(entry.body)
         item: dict[str, Any] = {"hash": entry.hash, "record": record}
-        if record["boot_id"] == self.clock.boot_id:
-            utc = self._anchoring.utc(record["at_ms"] * NS_PER_MS)
-            if utc is not None:
-                item["utc"] = {"at_ms": utc.utc_ns // NS_PER_MS, "error_ms": utc.error_ns // NS_PER_MS}
+        utc = self._anchoring.utc(record["boot_id"], record["at_ms"] * NS_PER_MS)
+        if utc is not None:
+            at_ms, error_ms = utc.in_ms()
+            item["utc"] = {"at_ms": at_ms, "error_ms": error_ms, "quality": utc.quality.value}
         return item
 
     def _answers(self) -> None:
         if self.contact.error:
             log.warning("%s: answers again", self.destination)
+            self._compare_at_ns = 0  # it may have been away to be restored
         self.contact = Contact()
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
@@ -184,6 +218,18 @@ def _acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
             _("the reply does not acknowledge what was sent"), _("the platform does not keep to contract v1")
         )
     return min(acked, batch.entries[-1].seq)
+
+
+def _watermarks(reply: Reply) -> dict[str, int] | None:
+    """Return ``acked_through`` of each epoch the platform knows; None if the reply does not say."""
+    listed = reply.body.get("epochs")
+    if not isinstance(listed, list):
+        return None
+    try:
+        marks = {item["epoch"]: item["acked_through"] for item in listed}
+    except (TypeError, KeyError):
+        return None
+    return marks if all(type(mark) is int for mark in marks.values()) else None
 
 
 def _rejected(reply: Reply) -> list[tuple[int, str]]:

@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -122,9 +124,30 @@ class HttpTransport:
                 text = _read(response)
                 round_trip_s = time.monotonic() - started_s
         except (requests.RequestException, OSError) as error:
-            raise PlatformUnavailable(_("no answer from the platform: {error}").format(error=error)) from error
+            raise PlatformUnavailable(_("no answer from the platform: {error}").format(error=_cause(error))) from error
         _judge(response, text)
         return _reply(response, text, round_trip_s)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason in a few words, without the wrappings that requests and urllib3 put around it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _("its certificate is not accepted: {reason}").format(reason=error.verify_message)
+    if isinstance(error, ssl.SSLError):
+        return _("no TLS connection: {reason}").format(reason=error.reason or type(error).__name__)
+    for kind, sentence in (
+        (socket.gaierror, _("its name is not known here (DNS)")),
+        (ConnectionRefusedError, _("connection refused")),
+        (TimeoutError, _("it takes too long")),
+        (ConnectionError, _("the connection broke off")),
+    ):
+        if isinstance(error, kind):
+            return sentence
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return error.strerror or str(error)
+    return _("the reply is broken off or is not HTTP")
 
 
 def _read(response: requests.Response) -> bytes:

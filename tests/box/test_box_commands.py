@@ -49,9 +49,23 @@ def test_sessions_lists_filters_and_exports(rig, dial):
 
     assert json.loads(command(*base, "--format", "json", "--from", "2199-01-01").stdout) == []
     assert json.loads(command(*base, "--format", "json", "--to", "1999-01-01").stdout) == []
+    nothing = command(*base, "--from", "2199-01-01")
+    assert (nothing.stdout, nothing.stderr) == ("no run session in this range\n", "")
     unknown = command(*base, "--instrument", "nmr-9")
     assert unknown.returncode == 1
     assert "xrd-1" in unknown.stderr
+
+
+def test_start_and_end_are_whole_at_80_columns(rig, dial, monkeypatch):
+    one_run(rig, dial)
+    base = ("sessions", "--config", str(rig.config_path))
+    (row,) = json.loads(command(*base, "--format", "json").stdout)
+    monkeypatch.setenv("COLUMNS", "80")
+    for language in ("C", "zh_CN"):
+        monkeypatch.setenv("LANGUAGE", language)
+        lines = command(*base).stdout.splitlines()
+        assert any(row["start"][:19].replace("T", " ") + "  " + row["end"][:19].replace("T", " ") in x for x in lines)
+        assert max(len(line) for line in lines) <= 80
 
 
 def test_commands_speak_chinese_to_a_chinese_terminal(rig, dial, monkeypatch):

@@ -86,6 +86,8 @@ def test_a_run_open_at_a_reboot_ends_at_its_last_sight_and_the_dark_time_is_unkn
 
     first, second = rig.records("run_session")
     assert (first["boot_id"], second["boot_id"]) == (before, rig.clock.boot_id)
+    assert first["data"]["end_uncertainty_ms"] == 20_000, "checkpoint_s: for so long it may have gone on unseen"
+    assert second["data"]["continues"] == {"boot_id": before, "start_ms": first["data"]["start_ms"]}
     assert rig.chain("xrd-1", before)[-1].activity is Activity.RUNNING
     dark = rig.chain("xrd-1")[0]
     assert (dark.start_ns, dark.activity, dark.reason) == (0, Activity.UNKNOWN, UnknownReason.POWER_LOSS)

@@ -9,6 +9,24 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
+NAMING_FILES = """
+[box]
+id = "box-1"
+[[destination]]
+name = "province"
+url = "https://platform.example.org"
+credential_file = "platform.token"
+ca_file = "ca.pem"
+[[instrument]]
+id = "trial-1"
+[instrument.driver]
+name = "mock"
+trace = "trace.csv"
+[instrument.activity]
+off_below = 5
+run_above = 500
+"""
+
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "instrument_agent.cli.main", "check", *arguments]
@@ -24,7 +42,7 @@ def bad(tmp_path: Path) -> Path:
 
 def test_a_good_file_is_ok_and_says_what_it_configures():
     done = check("--config", str(EXAMPLE))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "OK",
         "box lab3-box1",
@@ -44,8 +62,31 @@ def test_a_good_file_as_json_names_its_hash():
 def test_a_box_without_a_platform_is_told_that_records_stay(tmp_path: Path):
     text = EXAMPLE.read_text(encoding="utf-8")
     start, end = text.index("[[destination]]"), text.index("[[instrument]]")
-    (tmp_path / "config.toml").write_text(text[:start] + text[end:], encoding="utf-8")
-    assert "records stay on the box" in check("--config", str(tmp_path / "config.toml")).stdout
+    path = tmp_path / "config.toml"
+    path.write_text(text[:start] + text[end:], encoding="utf-8")
+    done = check("--config", str(path))
+    assert (done.returncode, done.stderr) == (0, "note: no destination: records stay on the box\n")
+    assert json.loads(check("--config", str(path), "--json").stdout)["notes"] == [
+        "no destination: records stay on the box"
+    ]
+
+
+def test_files_that_are_not_there_are_noted_and_no_mistake(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    path.write_text(NAMING_FILES, encoding="utf-8")
+    done = check("--config", str(path))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "OK")
+    assert done.stderr.splitlines() == [
+        f"note: destination province: credential_file: there is no file {tmp_path}/platform.token on this machine",
+        f"note: destination province: ca_file: there is no file {tmp_path}/ca.pem on this machine",
+        f"note: instrument trial-1: trace: there is no file {tmp_path}/trace.csv on this machine",
+    ]
+    assert len(json.loads(check("--config", str(path), "--json").stdout)["notes"]) == 3
+
+    for name in ("platform.token", "ca.pem", "trace.csv"):
+        (tmp_path / name).touch()
+    assert check("--config", str(path)).stderr == ""
+    assert json.loads(check("--config", str(path), "--json").stdout)["notes"] == []
 
 
 def test_mistakes_go_to_stderr_with_exit_status_78(bad: Path):

@@ -1,13 +1,13 @@
 """Plays readings through the core and gives back its books in seconds, as a person would write them down."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.checkpoint import read_back, written
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_S, FailedRead, Observation, Reading, UnknownReason
-from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.sessions import PowerSession, RunSession
 from instrument_agent.core.step import Event, State, begin, end, step
 
 CHANNEL = "power_w"
@@ -55,6 +55,7 @@ class Books:
 
     intervals: list[tuple[float, float, str]]
     runs: list[tuple[float, float, float]]  # start, end, unseen
+    powers: list[tuple[float, float, float]] = field(default_factory=list)  # likewise
 
 
 def steps(readings: Iterable[Reading], given: Rules = RULES, start_s: float | None = None) -> tuple[State, list[Event]]:
@@ -72,7 +73,9 @@ def books_of(events: Iterable[Event]) -> Books:
     books = Books([], [])
     for event in events:
         start_s, end_s = event.start_ns / NS_PER_S, event.end_ns / NS_PER_S
-        if isinstance(event, RunSession):
+        if isinstance(event, PowerSession):
+            books.powers.append((start_s, end_s, event.unseen_ns / NS_PER_S))
+        elif isinstance(event, RunSession):
             books.runs.append((start_s, end_s, event.unseen_ns / NS_PER_S))
         else:
             books.intervals.append((start_s, end_s, word(event)))

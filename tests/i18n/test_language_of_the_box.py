@@ -119,14 +119,20 @@ def test_status_is_chinese(box: Path):
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
 def test_columns_line_up_and_nothing_is_cut_off(box: Path, columns: str):
     shown = run(CHINESE | {"COLUMNS": columns}, "status", "--config", box).stdout.decode("utf-8")
-    widths: list[set[int]] = []
-    for line in shown.splitlines():
-        if line.startswith("┏"):
-            widths.append(set())
-        if line[:1] in {*"┏┃┡│└"}:
-            widths[-1].add(cell_len(line))
-    assert [len(found) for found in widths] == [1, 1]
+    _headline, *tables = (part.splitlines() for part in shown.split("\n\n")[:3])
+    assert [{cell_len(line) for line in table} for table in tables] == [
+        {next(len(line) for line in table if line.startswith("──"))} for table in tables
+    ]
     assert "…" not in shown
+
+
+def test_titles_and_words_are_whole_at_80_columns(box: Path):
+    shown = run(ENGLISH | {"COLUMNS": "80"}, "status", "--config", box).stdout.decode("utf-8")
+    assert "instrument" in shown.splitlines()[2]
+    assert {"activity", "reading", "running", "time", "coverage", "driver", "acknowledged", "heartbeats"} <= {
+        *shown.split()
+    }
+    assert max(cell_len(line) for line in shown.splitlines()) <= 80
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from instrument_agent import control
-from instrument_agent.control import LONGEST_LINE, SOCKET_NAME, ControlServer, NoAgent, RequestFailed, ask
+from instrument_agent.control import LONGEST_LINE, LONGEST_PATH, SOCKET_NAME, ControlServer, NoAgent, RequestFailed, ask
+from instrument_agent.core.errors import AgentError
 
 Request = Mapping[str, Any]
 
@@ -189,3 +190,28 @@ def test_an_asker_who_is_gone_before_the_answer_is_no_noise(
         if "process_request_thread" in thread.name:
             thread.join(10)
     assert capfd.readouterr().err == ""
+
+
+def deep(tmp_path: Path, length: int) -> Path:
+    """A folder whose socket has a path of so many bytes."""
+    left = length - len(os.fsencode(tmp_path / SOCKET_NAME)) - 1
+    return tmp_path / ("a" * left)
+
+
+def test_the_longest_path_allowed_is_the_longest_the_system_takes(tmp_path: Path) -> None:
+    longest = deep(tmp_path, LONGEST_PATH)
+    server = ControlServer(longest, {"add": lambda _request: 7})
+    assert ask(longest, {"do": "add"}) == 7
+    server.close()
+    with pytest.raises(AgentError, match="runtime directory"):
+        ControlServer(deep(tmp_path, LONGEST_PATH + 1), {})
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: (path / SOCKET_NAME).mkdir(parents=True)])
+def test_a_folder_that_cannot_hold_the_socket_is_an_error_with_a_hint(
+    runtime: Path, make: Callable[[Path], object]
+) -> None:
+    make(runtime)
+    with pytest.raises(AgentError, match=str(runtime)) as caught:
+        ControlServer(runtime, {})
+    assert "box.runtime_dir" in caught.value.hint

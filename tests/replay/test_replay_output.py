@@ -97,3 +97,19 @@ def test_line_ends_a_byte_order_mark_and_empty_lines_do_not_matter(tmp_path: Pat
     rows = [*RUN_OF_200_S, *((second, 0) for second in range(301, 500))]
     other = written(tmp_path / "other.csv", rows, end=end, begin=begin)
     assert replay(other).stdout == replay(trace).stdout
+
+
+def test_gap_and_bridge_are_the_config_files_and_can_be_given(tmp_path: Path):
+    rows = [*((second, 500) for second in range(100)), *((second, 500) for second in range(200, 300))]
+    trace = written(tmp_path / "trace.csv", rows)
+    assert replay(trace, "--gap-s", "101").stdout.splitlines()[1:] == ["0,299,running"]
+    assert replay(trace, "--sessions", "--bridge-s", "100").stdout.splitlines()[1:] == ["0,99,99,0", "200,299,99,0"]
+
+
+def test_readings_too_far_apart_for_the_rules_are_warned_of(tmp_path: Path):
+    trace = written(tmp_path / "trace.csv", [(90 * number, 500) for number in range(100)])
+    done = replay(trace)
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["0,8910,unknown"])
+    assert "90 s apart" in done.stderr
+    assert "--gap-s (60)" in done.stderr
+    assert replay(trace, "--gap-s", "90").stderr == ""

@@ -20,7 +20,7 @@ HEAD = "timestamp_s,value\n0,1\n1,1\n"
         (HEAD + "2,nan\n", 4, "not two numbers"),
         (HEAD + "inf,1\n", 4, "not two numbers"),
         (HEAD + "2,-inf\n", 4, "not two numbers"),
-        (HEAD + "1e300,1\n", 4, "not two numbers"),
+        (HEAD + "1e300,1\n", 4, "the time is out of range: 1e300,1"),
         (HEAD + "2;1\n", 4, "not two numbers"),
         (HEAD + "2,0\x001\n", 4, "not two numbers"),
         (HEAD + "\n\n0.5,1\n", 6, "time goes backwards"),
@@ -39,6 +39,15 @@ def test_a_bad_row_is_named_by_file_and_line_and_nothing_is_printed(tmp_path: Pa
     assert said in done.stderr
     assert "What to do: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_header_is_to_be_replaced_and_not_removed(tmp_path: Path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,watts\n0,1\n", encoding="utf-8")
+    hint = replay(trace).stderr.splitlines()[-1]
+    assert "first line" in hint
+    assert "timestamp_s,value" in hint
+    assert "remove" not in hint
 
 
 @pytest.mark.parametrize("text", ["", "timestamp_s,value\n", "\ufeff"])
@@ -71,6 +80,14 @@ def test_a_file_that_is_not_there_and_one_that_is_no_text_are_named(tmp_path: Pa
         ("--off-below", "10", "--run-above", "100", "--min-off-s", "inf"),
         ("--off-below", "10", "--run-above", "100", "--off-settle-s", "nan"),
         ("--off-below", "10", "--run-above", "100", "--min-on-s", "86401"),
+        ("--off-below", "10", "--run-above", "inf"),
+        ("--off-below", "10", "--run-above", "nan"),
+        ("--off-below", "10", "--run-above", "inf", "--run-below", "100"),
+        ("--off-below", "10", "--run-above", "100", "--gap-s", "0"),
+        ("--off-below", "10", "--run-above", "100", "--gap-s", "nan"),
+        ("--off-below", "10", "--run-above", "100", "--gap-s", "301"),
+        ("--off-below", "10", "--run-above", "100", "--bridge-s", "59"),
+        ("--off-below", "10", "--run-above", "100", "--bridge-s", "86401"),
     ],
 )
 def test_rules_that_a_config_file_may_not_have_are_refused_here_too(tmp_path: Path, thresholds: tuple[str, ...]):

@@ -33,6 +33,18 @@ def test_a_whole_chain_is_no_problem_and_a_hole_or_an_overlap_is():
     assert accounting_problems([Interval(0, 5, OFF), Interval(4, 9, STANDBY)], 0, 9)
 
 
+def test_what_is_amiss_with_the_books_is_told_in_seconds_since_the_beginning():
+    boot_ns, second_ns = 86_400 * 10**9, 10**9
+    late = [Interval(boot_ns + second_ns, boot_ns + 9 * second_ns, OFF)]
+    assert accounting_problems(late, boot_ns, boot_ns + 10 * second_ns) == [
+        "the books reach from 1.000 s to 9.000 s, not from 0.000 s to 10.000 s"
+    ]
+    hole = [*late, Interval(boot_ns + 11 * second_ns, boot_ns + 12 * second_ns, OFF)]
+    assert accounting_problems(hole, boot_ns, boot_ns + 12 * second_ns) == [
+        "the books end at 9.000 s and go on at 11.000 s"
+    ]
+
+
 def test_a_chain_that_begins_late_or_ends_early_is_a_problem():
     chain = [Interval(2, 5, OFF), Interval(5, 9, STANDBY)]
     assert accounting_problems(chain, 2, 9) == []

@@ -1,6 +1,7 @@
 """Every way a reply can be no answer, over real connections: what the caller is told to do about it."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -208,6 +209,46 @@ def test_nobody_listening_is_no_answer(platform: Platform) -> None:
     transport = HttpTransport(url, "box-1", None, None)
     with pytest.raises(PlatformUnavailable, match="no answer"):
         transport.watermark()
+
+
+REASONS = {
+    "the connection broke off": (),
+    "the reply is broken off or is not HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n",),
+    "it takes too long": DRIBBLES["its body"],
+}
+
+
+@pytest.mark.parametrize(("reason", "raw"), REASONS.items(), ids=REASONS.keys())
+def test_why_there_is_no_answer_is_told_in_a_few_words(
+    platform: Platform,
+    transport: HttpTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+    raw: tuple[bytes, ...],
+) -> None:
+    monkeypatch.setattr(deadline, "DEADLINE_S", 0.4)
+    platform.script.append(Raw(raw, pause_s=0.05))
+    with pytest.raises(PlatformUnavailable) as caught:
+        transport.watermark()
+    assert str(caught.value) == f"no answer from the platform: {reason}"
+
+
+def test_nobody_listening_is_a_refused_connection_and_no_more_words() -> None:
+    with Platform() as gone:
+        url = gone.url
+    with pytest.raises(PlatformUnavailable) as caught:
+        HttpTransport(url, "box-1", None, None).watermark()
+    assert str(caught.value) == "no answer from the platform: connection refused"
+
+
+def test_a_name_nobody_knows_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_asked: object) -> None:  # no test asks a name server
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(PlatformUnavailable) as caught:
+        HttpTransport("https://platform.invalid", "box-1", None, None).watermark()
+    assert str(caught.value) == "no answer from the platform: its name is not known here (DNS)"
 
 
 def test_a_platform_that_came_back_is_reached_on_a_new_connection(platform: Platform, transport: HttpTransport) -> None:

@@ -1,0 +1,112 @@
+"""``instrument-agent usage``: hours by calendar day or month, as the daily summaries have them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from instrument_agent.buffer.calendar_days import daily_summaries
+from instrument_agent.buffer.reader import Reader
+from instrument_agent.cli import words
+from instrument_agent.cli.options import as_csv, as_json, config_option, examples
+from instrument_agent.core.errors import AgentError
+from instrument_agent.i18n import _
+
+COUNTED = ("length", "running", "standby", "powered", "off", "unknown", "clock_residual")
+COLUMNS = (
+    "instrument_id",
+    "period",
+    "days",
+    *(f"{name}_s" for name in COUNTED),
+    "coverage",
+    "days_not_powered",
+    "unknown_days",
+    "idle_level",
+)
+
+
+@click.command(
+    help=_("Print powered, running, standby, off and unknown time by day or month, with coverage."),
+    epilog=examples("usage --month", "usage --from 2026-11-01 --to 2026-11-30 --format csv"),
+)
+@config_option
+@click.option("--instrument", help=_("only this instrument"))
+@click.option("--day/--month", "by_day", default=True, help=_("one line a day (default) or a month"))
+@click.option("--from", "first", help=_("first day, e.g. 2026-11-01"))
+@click.option("--to", "last", help=_("last day"))
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def usage(
+    config_path: Path, instrument: str | None, by_day: bool, first: str | None, last: str | None, form: str
+) -> None:
+    """Print the days that are closed; a day is closed once its end is known to a minute."""
+    from instrument_agent.config import load_config
+
+    config = load_config(config_path)
+    start, stop = _day(first) or date.min, _day(last) or date.max
+    if start > stop:
+        raise AgentError(_("the first day is after the last"), _("swap --from and --to"))
+    reader = Reader(config.box.state_dir)
+    days = [record for record in daily_summaries(reader, instrument) if start <= _day_of(record) <= stop]
+    reader.close()
+    rows = list(usage_rows(days, by_day=by_day))
+    if form == "json":
+        click.echo(as_json(rows))
+    elif form == "csv":
+        click.echo(as_csv(rows, COLUMNS))
+    else:
+        _print_table(rows)
+
+
+def usage_rows(days: Iterable[dict[str, Any]], *, by_day: bool) -> Iterable[dict[str, Any]]:
+    """Yield a row for each instrument and period, in seconds; the idle streak is that of its last day."""
+    periods: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in days:
+        period = record["data"]["day"] if by_day else record["data"]["day"][:7]
+        periods.setdefault((record["instrument_id"], period), []).append(record["data"])
+    for (instrument_id, period), members in sorted(periods.items()):
+        sums_ms = {name: sum(data[f"{name}_ms"] for data in members) for name in COUNTED}
+        yield {
+            "instrument_id": instrument_id,
+            "period": period,
+            "days": len(members),
+            **{f"{name}_s": milliseconds / 1000 for name, milliseconds in sums_ms.items()},
+            "coverage": round(1 - sums_ms["unknown"] / sums_ms["length"], 6),
+            **{key: members[-1][key] for key in ("days_not_powered", "unknown_days", "idle_level")},
+        }
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise AgentError(_("{text} is no day").format(text=text), _("write it like 2026-11-01")) from None
+
+
+def _day_of(record: dict[str, Any]) -> date:
+    return date.fromisoformat(record["data"]["day"])
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        click.echo(_("no day has been closed yet in this range; a day is closed when it is over and the time is known"))
+        return
+    table = Table(box=None, header_style="bold")
+    for title in (_("instrument"), _("period")):
+        table.add_column(title, no_wrap=True)
+    for title in (_("powered"), _("running"), _("standby"), _("off"), _("unknown"), _("coverage"), _("idle days")):
+        table.add_column(title, justify="right")
+    for row in rows:
+        spent = (
+            words.duration(round(1000 * row[f"{name}_s"]))
+            for name in ("powered", "running", "standby", "off", "unknown")
+        )
+        idle = f"{row['days_not_powered']}" + (f" (+{row['unknown_days']}?)" if row["unknown_days"] else "")
+        table.add_row(row["instrument_id"], row["period"], *spent, words.percent(row["coverage"]), idle)
+    Console().print(table)

@@ -1,0 +1,134 @@
+"""Calendar days out of boots.
+
+The ledger is kept on boot clocks; people count local days. A day takes from each boot what lies between its two
+midnights, worked out once per boot and midnight, so that no second is in two days. Time between two boots is unknown:
+the box had no power. What is left to the day's length is the clock's residual, signed and shown.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from instrument_agent.core.anchors import Utc
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity, UnknownReason
+
+KNOWN_COVERAGE = 0.95
+"""A day that was observed for at least this share and never powered counts as not powered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One boot: where its chain begins and ends in UTC, and what of the chain lies inside the day."""
+
+    begin_utc_ns: int
+    end_utc_ns: int
+    inside: tuple[Interval, ...]
+
+
+@dataclass(slots=True)
+class DaySums:
+    """Nanoseconds of one day by activity, the unknown ones by reason too; all of them add up to ``length_ns``."""
+
+    length_ns: int
+    spent_ns: dict[Activity, int] = field(default_factory=lambda: dict.fromkeys(Activity, 0))
+    reasons_ns: dict[UnknownReason, int] = field(default_factory=dict)
+
+    @property
+    def residual_ns(self) -> int:
+        """What the boot clocks and UTC disagree about."""
+        return self.length_ns - sum(self.spent_ns.values())
+
+    def add(self, activity: Activity, reason: UnknownReason | None, nanoseconds: int) -> None:
+        """Count time."""
+        self.spent_ns[activity] += nanoseconds
+        if reason is not None:
+            self.reasons_ns[reason] = self.reasons_ns.get(reason, 0) + nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Observed days in a row without power, and the unknown days among them, which neither add nor reset."""
+
+    days_not_powered: int = 0
+    unknown_days: int = 0
+
+
+def midnights(day: date, zone: tzinfo) -> tuple[int, int]:
+    """Return the UTC (ns since 1970) at which a local day begins and ends; 23 or 25 hours apart when clocks change."""
+    return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+
+
+def local_day(utc_ns: int, zone: tzinfo) -> date:
+    """Return the local day of a moment."""
+    return datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC).astimezone(zone).date()
+
+
+def boot_moment(to_utc: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
+    """Return the boot-clock time of a moment in UTC; ``guess_ns`` is any time of that boot that has a UTC."""
+    moment_ns = guess_ns
+    for _round in range(3):  # the clocks differ by 100 ppm at most, so each round leaves a ten-thousandth
+        seen = to_utc(moment_ns)
+        if seen is None:
+            break
+        moment_ns += utc_ns - seen.utc_ns
+    return moment_ns
+
+
+def clipped(chain: Iterable[Interval], from_ns: int, to_ns: int) -> tuple[Interval, ...]:
+    """Return what of a chain lies in [from, to)."""
+    cut = (Interval(max(item.start_ns, from_ns), min(item.end_ns, to_ns), item.activity, item.reason) for item in chain)
+    return tuple(item for item in cut if item.start_ns < item.end_ns)
+
+
+def day_sums(start_utc_ns: int, end_utc_ns: int, stretches: Sequence[Stretch]) -> DaySums:
+    """Return the sums of one day from the boots that touch it, in order."""
+    sums = DaySums(end_utc_ns - start_utc_ns)
+    dark_from_ns, reason = start_utc_ns, UnknownReason.NOT_WATCHED
+    for stretch in stretches:
+        dark_to_ns = min(stretch.begin_utc_ns, end_utc_ns)
+        if dark_to_ns > dark_from_ns:
+            sums.add(Activity.UNKNOWN, reason, dark_to_ns - dark_from_ns)
+        for item in stretch.inside:
+            sums.add(item.activity, item.reason, item.end_ns - item.start_ns)
+        dark_from_ns, reason = max(dark_from_ns, stretch.end_utc_ns), UnknownReason.POWER_LOSS
+    return sums
+
+
+def idle_after(idle: Idle, sums: DaySums) -> Idle:
+    """Return the streak after one more day: only a powered day ends it, an unknown day leaves it as it is."""
+    powered_ns = sums.spent_ns[Activity.STANDBY] + sums.spent_ns[Activity.RUNNING]
+    if powered_ns > 0:
+        return Idle()
+    if 1 - sums.spent_ns[Activity.UNKNOWN] / sums.length_ns >= KNOWN_COVERAGE:
+        return Idle(idle.days_not_powered + 1, idle.unknown_days)
+    return Idle(idle.days_not_powered, idle.unknown_days + 1)
+
+
+def idle_level(idle: Idle, levels_days: Sequence[int]) -> int:
+    """Return how many of the policy's levels (1, 3 and 6 months) the streak has reached."""
+    return sum(idle.days_not_powered >= days for days in levels_days)
+
+
+def daily_summary(day: date, zone_name: str, sums: DaySums, idle: Idle, levels_days: Sequence[int]) -> dict[str, Any]:
+    """Return the data of the record; off + standby + running + unknown + clock residual = length, to the ms."""
+    spent_ms: Mapping[Activity, int] = {activity: spent // NS_PER_MS for activity, spent in sums.spent_ns.items()}
+    length_ms = sums.length_ns // NS_PER_MS
+    return {
+        "day": day.isoformat(),
+        "zone": zone_name,
+        "length_ms": length_ms,
+        **{f"{activity.value}_ms": spent_ms[activity] for activity in Activity},
+        "powered_ms": spent_ms[Activity.STANDBY] + spent_ms[Activity.RUNNING],
+        "clock_residual_ms": length_ms - sum(spent_ms.values()),
+        "unknown_reasons_ms": {reason.value: spent // NS_PER_MS for reason, spent in sorted(sums.reasons_ns.items())},
+        "days_not_powered": idle.days_not_powered,
+        "unknown_days": idle.unknown_days,
+        "idle_level": idle_level(idle, levels_days),
+    }
+
+
+def _midnight(day: date, zone: tzinfo) -> int:
+    # A zone that skips midnight begins its day at the first moment there is; datetime resolves that by itself.
+    return round(datetime.combine(day, time.min, tzinfo=zone).timestamp()) * NS_PER_S

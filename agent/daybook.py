@@ -1,0 +1,150 @@
+"""Closes calendar days: once its end is known and settled, a day becomes a record and is never opened again."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from instrument_agent.buffer.books import anchors
+from instrument_agent.buffer.calendar_days import (
+    BootSpan,
+    NextDay,
+    boot_spans,
+    intervals_between,
+    midnight,
+    next_day,
+    save_day,
+    save_midnight,
+)
+from instrument_agent.buffer.store import Store
+from instrument_agent.core.anchors import Anchor, Utc, utc_of
+from instrument_agent.core.days import (
+    Idle,
+    Stretch,
+    boot_moment,
+    clipped,
+    daily_summary,
+    day_sums,
+    idle_after,
+    local_day,
+    midnights,
+)
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.step import State
+
+log = logging.getLogger(__name__)
+
+KNOWN_TO_NS = 60 * NS_PER_S
+"""A day is closed once the UTC of its end is known this well."""
+FAR_NS = 3600 * NS_PER_S
+"""No later anchor moves a boot by this much, so one that is farther from a day adds nothing to it."""
+
+
+class Daybook:
+    """The calendar of a box: days of ``zone``, idle levels after so many ``levels_days``."""
+
+    def __init__(self, store: Store, zone: str, levels_days: tuple[int, ...]) -> None:
+        self._store = store
+        self._zone_name = zone
+        self._zone = ZoneInfo(zone)
+        self._levels_days = levels_days
+
+    def close_due(self, states: dict[str, State]) -> int:
+        """Close every day of every instrument that can be closed by now; return how many were."""
+        known = anchors(self._store)
+        return sum(self._close_instrument(name, state, known) for name, state in states.items())
+
+    def _close_instrument(self, instrument_id: str, state: State, known: list[Anchor]) -> int:
+        closed = 0
+        while (due := self._due(instrument_id, state, known)) is not None:
+            self._close(instrument_id, state, known, due)
+            closed += 1
+        return closed
+
+    def _due(self, instrument_id: str, state: State, known: list[Anchor]) -> NextDay | None:
+        """Return the next day of an instrument if its end has passed, is settled and is known well enough."""
+        here = _clock_of(known, state.boot_id)
+        settled = here(state.line.settled_ns)
+        if settled is None:
+            return None
+        following = next_day(self._store, instrument_id) or self._first(instrument_id, state, known)
+        if following is None:
+            return None
+        end_utc_ns = midnights(following.day, self._zone)[1]
+        if settled.utc_ns - settled.error_ns < end_utc_ns:
+            return None
+        began_ns = self._span(instrument_id, state)[0]
+        ended_ns = boot_moment(here, end_utc_ns, state.line.settled_ns)
+        ended = here(ended_ns)
+        # In a boot that is over the end will never be known better than it is now.
+        in_this_boot = ended is not None and ended_ns > began_ns
+        return None if in_this_boot and ended.error_ns > KNOWN_TO_NS else following
+
+    def _first(self, instrument_id: str, state: State, known: list[Anchor]) -> NextDay | None:
+        """Return the day on which watching began, as far as any boot can tell."""
+        for span in boot_spans(self._store, instrument_id, 0):
+            begin_ns = self._span(instrument_id, state)[0] if span.boot_id == state.boot_id else span.begin_ns
+            began = None if begin_ns is None else _clock_of(known, span.boot_id)(begin_ns)
+            if began is not None:
+                return NextDay(local_day(began.utc_ns, self._zone), span.first_epoch_number, Idle())
+        return None
+
+    def _close(self, instrument_id: str, state: State, known: list[Anchor], due: NextDay) -> None:
+        start_utc_ns, end_utc_ns = midnights(due.day, self._zone)
+        stretches: list[Stretch] = []
+        first_number = due.first_epoch_number
+        for span in boot_spans(self._store, instrument_id, due.first_epoch_number):
+            stretch = self._stretch(instrument_id, state, span, known, (start_utc_ns, end_utc_ns))
+            if stretch is not None:
+                stretches.append(stretch)
+                first_number = span.first_epoch_number if stretch.begin_utc_ns < end_utc_ns else first_number
+        sums = day_sums(start_utc_ns, end_utc_ns, stretches)
+        idle = idle_after(due.idle, sums)
+        data = daily_summary(due.day, self._zone_name, sums, idle, self._levels_days)
+        following = NextDay(due.day + timedelta(days=1), first_number, idle)
+        with self._store.write() as change:
+            save_day(change, instrument_id, (state.boot_id, state.latest_ns), data, following)
+
+    def _stretch(
+        self, instrument_id: str, state: State, span: BootSpan, known: list[Anchor], day_ns: tuple[int, int]
+    ) -> Stretch | None:
+        """Return what a boot adds to a day; None for a boot that never learned the time."""
+        clock = _clock_of(known, span.boot_id)
+        current = span.boot_id == state.boot_id
+        begin_ns, end_ns = self._span(instrument_id, state) if current else (span.begin_ns, span.end_ns)
+        if begin_ns is None or end_ns is None:
+            return None
+        begin, end = clock(begin_ns), clock(end_ns)
+        if begin is None or end is None:
+            return None
+        if begin.utc_ns - FAR_NS > day_ns[1] or end.utc_ns + FAR_NS < day_ns[0]:
+            return Stretch(begin.utc_ns, end.utc_ns, ())
+        marks_ns = (self._mark(span.boot_id, clock, utc_ns, begin_ns) for utc_ns in day_ns)
+        from_ns, to_ns = (min(max(mark_ns, begin_ns), end_ns) for mark_ns in marks_ns)
+        chain = intervals_between(self._store, instrument_id, span.boot_id, from_ns, to_ns)
+        grown: list[Interval] = [state.line.open] if current else []
+        return Stretch(begin.utc_ns, end.utc_ns, clipped([*chain, *grown], from_ns, to_ns))
+
+    def _mark(self, boot_id: str, clock: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
+        """Return where a midnight lies on a boot's clock: where it was put first, for all instruments and both days."""
+        marked_ns = midnight(self._store, boot_id, utc_ns)
+        if marked_ns is None:
+            marked_ns = boot_moment(clock, utc_ns, guess_ns)
+            with self._store.write() as change:
+                save_midnight(change, boot_id, utc_ns, marked_ns)
+        return marked_ns
+
+    def _span(self, instrument_id: str, state: State) -> tuple[int, int]:
+        """Return where the chain of the present boot begins, and how far it is settled."""
+        rows = self._store.rows(
+            "select min(start_ns) from intervals where instrument_id = ? and boot_id = ?",
+            (instrument_id, state.boot_id),
+        )
+        begin_ns = rows[0][0]
+        return (state.line.open.start_ns if begin_ns is None else begin_ns), state.line.settled_ns
+
+
+def _clock_of(known: list[Anchor], boot_id: str) -> Callable[[int], Utc | None]:
+    of_boot = [anchor for anchor in known if anchor.boot_id == boot_id]
+    return lambda boottime_ns: utc_of(of_boot, boot_id, boottime_ns)

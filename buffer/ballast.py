@@ -1,0 +1,43 @@
+"""Room that is given up when the disk is full.
+
+SQLite needs room even to delete. On a full disk this file goes first, so that what is known can still be written; it
+is laid down again once there is plenty of room.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+BALLAST_NAME = "ballast"
+BALLAST_BYTES = 4 * 1024 * 1024
+
+
+class Ballast:
+    """The ballast of a state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / BALLAST_NAME
+
+    def release(self) -> None:
+        """Give the room back."""
+        try:
+            self._path.unlink()
+        except OSError:
+            return
+        log.warning("the disk is full; gave up the ballast of %d bytes", BALLAST_BYTES)
+
+    def take(self) -> None:
+        """Lay the ballast down, if it is not there and twice its size would still be free afterwards."""
+        if self._path.exists():
+            return
+        try:
+            room = os.statvfs(self._path.parent)
+            if room.f_bavail * room.f_frsize < 3 * BALLAST_BYTES:
+                return
+            with self._path.open("wb") as file:
+                # Reserves blocks without writing them, which wears out no card.
+                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        except OSError:
+            self._path.unlink(missing_ok=True)

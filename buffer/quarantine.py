@@ -1,0 +1,156 @@
+"""Opens the books, and sets a damaged database aside: kept as it is, salvaged, and said aloud.
+
+What is looked at before every start is bounded, whatever the age of the database: its form, all it resumes from, the
+records that are still to be sent and the newest others. The whole walk belongs to ``verify``, and to the start after
+damage was met on the way.
+"""
+
+import json
+import logging
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from instrument_agent.buffer.books import INTERVAL_COLUMNS, anchors, checked_interval, states
+from instrument_agent.buffer.chain import first_fault
+from instrument_agent.buffer.headfile import lost_tail, read_head, sync_directory
+from instrument_agent.buffer.migrations import refuse_strange
+from instrument_agent.buffer.reader import FILE_NAME, Reader, damaged
+from instrument_agent.buffer.rebuild import WANTED, rebuild
+from instrument_agent.buffer.salvage import found_in
+from instrument_agent.buffer.store import SUSPECT_NAME, Store
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
+from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
+
+log = logging.getLogger(__name__)
+
+NEWEST = 1000
+"""How many of the newest records, and intervals, are looked at before every start."""
+MOST = 20_000
+"""How many at most, if so many are still to be sent."""
+SMALL_BYTES = 16 * 1024 * 1024
+"""A database up to this size is given SQLite's own check as well; it reads the whole file."""
+SALVAGE_DIR = "salvage"
+
+
+def open_books(state_dir: Path, box_id: str, utc_ns: int) -> Store:
+    """Open the database of a state directory; one that is damaged is set aside, and what verifies goes into a new one.
+
+    ``utc_ns`` is what the wall clock claims; it is only used in the name of a file that is set aside.
+
+    Raises:
+        StoreUnavailable: it is somebody else's, was written by a newer agent, or cannot be written.
+    """
+    _finish(state_dir)
+    path = state_dir / FILE_NAME
+    why = why_damaged(state_dir) if path.exists() and path.stat().st_size > 0 else ""
+    if why:
+        log.critical("%s", why)
+        _set_aside(state_dir, box_id, utc_ns)
+    (state_dir / SUSPECT_NAME).unlink(missing_ok=True)
+    store = Store(state_dir, box_id)
+    tail = lost_tail(store, read_head(state_dir))
+    if tail is not None:
+        with store.write() as change:
+            change.execute("insert into findings (data) values (?)", (json.dumps(tail),))
+    return store
+
+
+def why_damaged(state_dir: Path) -> str:
+    """Return what is wrong with the database, as far as a bounded look tells; empty if nothing is.
+
+    Raises:
+        StoreUnavailable: it is somebody else's, was written by a newer agent, or cannot be read at all.
+    """
+    reader = Reader(state_dir)
+    try:
+        refuse_strange(reader, reader.path)
+        _look(reader, whole=(state_dir / SUSPECT_NAME).exists())
+    except StoreDamaged as error:
+        return str(error)
+    except StoreUnavailable as error:
+        # A column or a table that is gone: the schema itself is not what was written.
+        if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+            return str(error)
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        return str(damaged(str(error)))
+    finally:
+        reader.close()
+    return ""
+
+
+def _look(reader: Reader, *, whole: bool) -> None:
+    """Look at the database; raises what is wrong with it."""
+    for columns, table in ((columns, table) for table, columns in WANTED.items()):
+        reader.rows(f"select {columns} from {table} limit 1")  # noqa: S608  # names of ours
+    if (whole or reader.path.stat().st_size <= SMALL_BYTES) and reader.rows("pragma quick_check(1)") != [("ok",)]:
+        raise damaged(_("its pages do not fit together"))
+    newest_id = reader.rows("select coalesce(max(id), 0) from records")[0][0]
+    marks = reader.rows("select name, acked_id, row_sum from destinations")
+    for name, acked_id, noted in marks:
+        if row_sum(name, acked_id) != noted:
+            raise damaged(_("the watermark of {name} does not fit its checksum").format(name=name))
+    acked_id = min((acked for _name, acked, _sum in marks), default=newest_id)
+    after_id = 0 if whole else max(min(acked_id, newest_id - NEWEST), newest_id - MOST)
+    fault = first_fault(reader, after_id)
+    if fault is not None:
+        raise damaged(_("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch))
+    states(reader)
+    anchors(reader)
+    limit = -1 if whole else NEWEST
+    for row in reader.rows(f"select {INTERVAL_COLUMNS} from intervals order by rowid desc limit ?", (limit,)):  # noqa: S608
+        checked_interval(row)
+
+
+def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
+    """Build a new database from what verifies, then put it in the place of the damaged one, which is renamed."""
+    path, work = state_dir / FILE_NAME, state_dir / SALVAGE_DIR
+    aside = _free_name(state_dir, utc_ns)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    store = Store(work, box_id)
+    with store.write() as change:
+        outcome = rebuild(change, found_in(path, WANTED), box_id)
+        data = json.dumps(outcome.data(aside.name))
+        change.execute("insert into findings (data) values (?)", (data,))
+    store.close()
+    sync_directory(work)
+    _rename(state_dir, aside)
+    _finish(state_dir)
+    log.critical("the damaged database was kept as %s: %s", aside.name, data)
+
+
+def _free_name(state_dir: Path, utc_ns: int) -> Path:
+    stamp = datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC).strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while (path := state_dir / f"{FILE_NAME}.damaged-{stamp}-{number}").exists():
+        number += 1
+    return path
+
+
+def _rename(state_dir: Path, aside: Path) -> None:
+    # The database goes first: without it, what lies beside it is never taken for a part of another one.
+    for suffix in ("", "-wal", "-shm"):
+        part = state_dir / f"{FILE_NAME}{suffix}"
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+    sync_directory(state_dir)
+
+
+def _finish(state_dir: Path) -> None:
+    """Put a finished new database in its place, also if the agent was killed just before it could."""
+    path, work = state_dir / FILE_NAME, state_dir / SALVAGE_DIR
+    if not path.exists() and (work / FILE_NAME).exists():
+        named = (item for item in state_dir.glob(f"{FILE_NAME}.damaged-*") if item.name[-4:] not in ("-wal", "-shm"))
+        asides = sorted(named, key=lambda item: item.stat().st_mtime_ns)
+        for suffix in ("-wal", "-shm"):
+            left = state_dir / f"{FILE_NAME}{suffix}"
+            if left.exists() and asides:
+                left.rename(f"{asides[-1]}{suffix}")
+        (work / FILE_NAME).rename(path)
+        sync_directory(state_dir)
+    shutil.rmtree(work, ignore_errors=True)

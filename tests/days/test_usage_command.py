@@ -1,0 +1,75 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from calendar_box import Calendar
+
+CONFIG = """
+[box]
+id = "box-1"
+state_dir = {state}
+[[instrument]]
+id = "xrd-1"
+[instrument.driver]
+name = "mock"
+script = [1.0]
+[instrument.activity]
+off_below = 5
+run_above = 1000
+"""
+
+
+@pytest.fixture
+def usage(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    box = Calendar(state, "2026-01-30T16:00")
+    box.until("2026-01-31T16:00", 1.0)
+    box.until("2026-02-01T04:00", 2000.0)
+    box.until("2026-02-02T17:00", None)
+    box.anchor()
+    assert len(box.close()) == 3
+    box.store.close()
+    path = tmp_path / "box.toml"
+    path.write_text(CONFIG.format(state=json.dumps(str(state))), encoding="utf-8")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "instrument_agent.cli.main", "usage", "--config", str(path), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_days_and_months_add_up_to_the_same_hours(usage):
+    days = json.loads(usage("--format", "json").stdout)
+    months = json.loads(usage("--month", "--format", "json").stdout)
+    assert [row["period"] for row in days] == ["2026-01-31", "2026-02-01", "2026-02-02"]
+    assert [(row["period"], row["days"]) for row in months] == [("2026-01", 1), ("2026-02", 2)]
+    assert sum(row["running_s"] for row in days) == sum(row["running_s"] for row in months)
+    assert sum(row["running_s"] for row in days) == pytest.approx(12 * 3600, abs=700)
+    assert (days[2]["coverage"], days[2]["unknown_days"]) == (0.0, 1)
+
+
+def test_a_range_is_kept_to_and_the_csv_says_the_same(usage):
+    (row,) = csv.DictReader(io.StringIO(usage("--from", "2026-02-01", "--to", "2026-02-01", "--format", "csv").stdout))
+    assert row["period"] == "2026-02-01"
+    assert float(row["powered_s"]) == float(row["running_s"]) + float(row["standby_s"])
+    assert "2026-01-31" in usage().stdout
+
+
+@pytest.mark.parametrize("arguments", [("--from", "yesterday"), ("--from", "2026-02-02", "--to", "2026-02-01")])
+def test_a_range_that_is_none_is_refused_in_a_sentence(usage, arguments):
+    answer = usage(*arguments)
+    assert answer.returncode == 1
+    assert "What to do" in answer.stderr
+
+
+def test_a_range_without_days_says_why(usage):
+    assert "no day has been closed yet" in usage("--from", "2027-01-01").stdout

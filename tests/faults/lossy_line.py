@@ -1,0 +1,77 @@
+"""A line to the platform that lets the work be done and keeps some of the replies for itself."""
+
+import http.client
+import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+
+class LossyLine:
+    """An HTTP proxy on loopback; ``losing`` is the share of replies that are lost after the platform has worked."""
+
+    def __init__(self, upstream_url: str, losing: float, seed: int) -> None:
+        self.lost = 0
+        self.losing = losing
+        self.upstream = urlsplit(upstream_url).netloc
+        self.rng = random.Random(seed)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.line = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    line: LossyLine
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """An agent that was killed in the middle of a request is what these tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: _Server
+
+    def do_POST(self) -> None:
+        self._pass_on(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_GET(self) -> None:
+        self._pass_on(None)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def _pass_on(self, body: bytes | None) -> None:
+        line = self.server.line
+        upstream = http.client.HTTPConnection(line.upstream, timeout=30)
+        try:
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+            upstream.request(self.command, self.path, body, kept)
+            reply = upstream.getresponse()
+            text = reply.read()
+        finally:
+            upstream.close()
+        if line.rng.random() < line.losing:
+            line.lost += 1
+            self.close_connection = True
+            return
+        self.send_response_only(reply.status)
+        self.send_header("Content-Type", reply.headers.get("Content-Type", ""))
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
