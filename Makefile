@@ -27,6 +27,8 @@ lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
 bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured in the same run
 	$(BIN)/python benchmarks/replay_speed.py
 	$(BIN)/python benchmarks/agent_footprint.py
+	$(BIN)/python benchmarks/card_writes.py
+	$(BIN)/python benchmarks/long_life.py
 
 catalogue: $(VENV)/dev-ready ## collect the sentences for people and compile the Chinese catalogue
 	@mkdir -p build
