@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := menu
-.PHONY: menu demo test lint bench catalogue clean
+.PHONY: menu demo test faults soak lint bench catalogue pictures clean
 
 menu: ## print this menu
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -15,6 +15,12 @@ demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, p
 
 test: $(VENV)/dev-ready ## all tests (under 6 minutes)
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1)
+	KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s --timeout=3600 tests/faults
+
+soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clock (SEEDS=1-200)
+	$(BIN)/python tests/soak/months.py $(or $(SEEDS),1-200)
 
 lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -37,6 +43,10 @@ catalogue: $(VENV)/dev-ready ## collect the sentences for people and compile the
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --no-wrap --ignore-obsolete --ignore-pot-creation-date \
 		--input-file=build/messages.pot --output-dir=agent/locale --domain=instrument_agent --locale=zh_CN
 	$(BIN)/pybabel compile --directory=agent/locale --domain=instrument_agent --statistics
+
+pictures: $(VENV)/dev-ready ## take the pictures of the demo in docs/ again
+	$(BIN)/python docs/take_pictures.py docs/demo.svg
+	LANGUAGE=zh_CN $(BIN)/python docs/take_pictures.py docs/demo.zh-CN.svg
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

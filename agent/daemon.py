@@ -42,6 +42,8 @@ TICK_S = 1.0
 HUNG_AFTER_S = 10.0
 """A driver that takes this much longer than it was given is hung (real seconds)."""
 DAYS_EVERY_NS = 60 * NS_PER_S
+EPOCH_NS = 30 * 86_400 * NS_PER_S
+"""An epoch is as much as can be pruned at a time, so none gets longer than this."""
 JUST_BOOTED_NS = 600 * NS_PER_S
 
 
@@ -62,7 +64,7 @@ class Agent:
         self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
         self._last = last_epoch(self.store)
         self._resumed = states(self.store)
-        self.store.begin_epoch(Start(clock.boot_id, clock.boottime_ns(), __version__, config.hash))
+        self._begin_epoch()
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
         self._time_sync = TimeSync(clock, sync_file)
@@ -219,11 +221,17 @@ class Agent:
         elif now_ns >= self._prune_at_ns:
             self._prune_at_ns = now_ns + PRUNE_EVERY_NS
             self.store.tend()
-            utc = self.anchoring.utc(self.clock.boot_id, now_ns)
             try:
+                if now_ns - self._epoch_began_ns >= EPOCH_NS:
+                    self._begin_epoch()
+                utc = self.anchoring.utc(self.clock.boot_id, now_ns)
                 prune(self.store, utc, [item.name for item in self.config.destinations])
             except StoreUnavailable as error:
                 log.warning("nothing was pruned: %s", error)
+
+    def _begin_epoch(self) -> None:
+        self._epoch_began_ns = self.clock.boottime_ns()
+        self.store.begin_epoch(Start(self.clock.boot_id, self._epoch_began_ns, __version__, self.config.hash))
 
     def _close_days(self) -> None:
         """Close the calendar days that can be closed, looking once a minute."""

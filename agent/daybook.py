@@ -52,23 +52,23 @@ class Daybook:
 
     def close_due(self, states: dict[str, State]) -> int:
         """Close every day of every instrument that can be closed by now; return how many were."""
-        known = anchors(self._store)
-        return sum(self._close_instrument(name, state, known) for name, state in states.items())
+        return sum(self._close_instrument(name, state) for name, state in states.items())
 
-    def _close_instrument(self, instrument_id: str, state: State, known: list[Anchor]) -> int:
+    def _close_instrument(self, instrument_id: str, state: State) -> int:
         closed = 0
-        while (due := self._due(instrument_id, state, known)) is not None:
-            self._close(instrument_id, state, known, due)
+        # Nearly every look finds nothing due, so looking reads no more than the anchors of this boot.
+        here = _clock_of(anchors(self._store, state.boot_id), state.boot_id)
+        while (due := self._due(instrument_id, state, here)) is not None:
+            self._close(instrument_id, state, anchors(self._store), due)
             closed += 1
         return closed
 
-    def _due(self, instrument_id: str, state: State, known: list[Anchor]) -> NextDay | None:
+    def _due(self, instrument_id: str, state: State, here: Callable[[int], Utc | None]) -> NextDay | None:
         """Return the next day of an instrument if its end has passed, is settled and is known well enough."""
-        here = _clock_of(known, state.boot_id)
         settled = here(state.line.settled_ns)
         if settled is None:
             return None
-        following = next_day(self._store, instrument_id) or self._first(instrument_id, state, known)
+        following = next_day(self._store, instrument_id) or self._first(instrument_id, state)
         if following is None:
             return None
         end_utc_ns = midnights(following.day, self._zone)[1]
@@ -78,11 +78,12 @@ class Daybook:
         ended_ns = boot_moment(here, end_utc_ns, state.line.settled_ns)
         ended = here(ended_ns)
         # In a boot that is over the end will never be known better than it is now.
-        in_this_boot = ended is not None and ended_ns > began_ns
-        return None if in_this_boot and ended.error_ns > KNOWN_TO_NS else following
+        unsure = ended is not None and ended_ns > began_ns and ended.error_ns > KNOWN_TO_NS
+        return None if unsure else following
 
-    def _first(self, instrument_id: str, state: State, known: list[Anchor]) -> NextDay | None:
+    def _first(self, instrument_id: str, state: State) -> NextDay | None:
         """Return the day on which watching began, as far as any boot can tell."""
+        known = anchors(self._store)
         for span in boot_spans(self._store, instrument_id, 0):
             begin_ns = self._span(instrument_id, state)[0] if span.boot_id == state.boot_id else span.begin_ns
             began = None if begin_ns is None else _clock_of(known, span.boot_id)(begin_ns)

@@ -6,12 +6,13 @@ from typing import Any
 
 from instrument_agent import __version__
 from instrument_agent.buffer.books import LastEpoch, anchors, last_epoch, states, time_spent_ns
+from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.calendar_days import next_day
 from instrument_agent.buffer.outbox import queue_of
 from instrument_agent.buffer.reader import Readable, Reader
 from instrument_agent.buffer.store import Store
 from instrument_agent.config import Config, InstrumentConfig
-from instrument_agent.core.anchors import utc_of
+from instrument_agent.core.chronology import Chronology, Moment
 from instrument_agent.core.days import Idle, idle_level
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
@@ -86,8 +87,9 @@ def queues(source: Readable, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dict[str, Any]:
-    """Return what identifies the box, and the UTC it believes in."""
-    utc = utc_of(anchors(source, boot_id), boot_id, boottime_ns)
+    """Return what identifies the box, and the UTC it believes in, with what it believes it from."""
+    known = anchors(source, boot_id)
+    times = Chronology([], known) if known else chronology(source)
     return {
         "box_id": config.box.id,
         "agent_version": __version__,
@@ -95,7 +97,18 @@ def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dic
         "config_hash": config.hash,
         "boot_id": boot_id,
         "boottime_ms": boottime_ns // NS_PER_MS,
-        "utc": utc and {"at_ms": utc.utc_ns // NS_PER_MS, "error_ms": utc.error_ns // NS_PER_MS},
+        "time_sources": sorted({anchor.source for anchor in known}),
+        **utc_now(times.moment(boot_id, boottime_ns)),
+    }
+
+
+def utc_now(moment: Moment) -> dict[str, Any]:
+    """Return the UTC with its error, and the bounds there are, in ms since 1970; None where it is not known."""
+    utc, earliest_ns, latest_ns = moment.utc, moment.earliest_ns, moment.latest_ns
+    return {
+        "utc": utc and dict(zip(("at_ms", "error_ms"), utc.in_ms(), strict=True)) | {"quality": utc.quality.value},
+        "utc_earliest_ms": None if earliest_ns is None else earliest_ns // NS_PER_MS,
+        "utc_latest_ms": None if latest_ns is None else -(-latest_ns // NS_PER_MS),
     }
 
 

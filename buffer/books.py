@@ -137,8 +137,11 @@ def checked_interval(row: tuple[Any, ...]) -> Interval:
 
 def anchors(source: Readable, boot_id: str | None = None) -> list[Anchor]:
     """Return the sights of UTC, of one boot or of all."""
-    rows = source.rows(f"select {ANCHOR_COLUMNS} from anchors order by boottime_ns")  # noqa: S608
-    return [anchor for anchor in map(checked_anchor, rows) if boot_id in (None, anchor.boot_id)]
+    rows = source.rows(
+        f"select {ANCHOR_COLUMNS} from anchors where boot_id = coalesce(?, boot_id) order by boottime_ns",  # noqa: S608
+        (boot_id,),
+    )
+    return [checked_anchor(row) for row in rows]
 
 
 def checked_anchor(row: tuple[Any, ...]) -> Anchor:

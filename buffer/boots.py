@@ -34,7 +34,8 @@ def chronology(source: Readable) -> Chronology:
 def _traces(source: Readable) -> list[tuple[str, int]]:
     """Return when each boot was seen to go on: orderly stops, last records, intervals, anchors and checkpoints."""
     last_records = source.rows(
-        "select e.boot_id, json_extract(r.body, '$.at_ms') from epochs e join records r"
+        # An epoch may hold what became certain of the boot before it, on that boot's clock.
+        "select json_extract(r.body, '$.boot_id'), json_extract(r.body, '$.at_ms') from epochs e join records r"
         " on r.epoch = e.epoch and r.seq = (select max(seq) from records where epoch = e.epoch)"
     )
     found = [(state.boot_id, state.latest_ns) for state in states(source).values()]

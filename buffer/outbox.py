@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from instrument_agent.buffer.chain import COLUMNS, Chain
+from instrument_agent.buffer.chain import COLUMNS, Chain, judged, roots
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Store, Transaction
 from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.i18n import _
 
@@ -55,9 +56,12 @@ class Outbox:
         self._store = store
         self._destination = destination
         with store.write() as change:
+            # Nothing of a pruned epoch is sent to a new destination: no platform can pass over what is gone from it.
+            pruned = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
+            first_id = change.execute(pruned).fetchone()[0]
             change.execute(
-                "insert or ignore into destinations (name, acked_id, row_sum) values (?, 0, ?)",
-                (destination, row_sum(destination, 0)),
+                "insert or ignore into destinations (name, acked_id, row_sum) values (?, ?, ?)",
+                (destination, first_id, row_sum(destination, first_id)),
             )
 
     def next_batch(self, limit: int) -> Batch | None:
@@ -72,18 +76,33 @@ class Outbox:
         )
         if not rows:
             return None
-        epoch, chain = rows[0][1], Chain()
+        epoch, chain, rooted = rows[0][1], Chain(), roots(self._store)
         batch = [row for row in rows if row[1] == epoch]
-        for fault in (fault for row in batch for fault in chain.faults(row)):
+        for fault in (fault for row in batch for fault in judged(chain, rooted, row)):
             raise self._damaged(
                 _("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch)
             )
         return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch))
 
     def last_seq(self, epoch: str) -> int:
-        """Return the highest seq written in an epoch, 0 if there is none."""
-        found: int = self._store.rows("select coalesce(max(seq), 0) from records where epoch = ?", (epoch,))[0][0]
+        """Return the highest seq known to have been written in an epoch, 0 if there is none."""
+        found: int = self._store.rows(
+            "select max(coalesce((select max(seq) from records where epoch = ?), 0), coalesce((select"
+            " max(json_extract(body, '$.data.to_seq')) from records where type = 'fault'"
+            " and json_extract(body, '$.data.kind') = 'tail_lost' and json_extract(body, '$.data.epoch') = ?), 0))",
+            (epoch, epoch),
+        )[0][0]
         return found
+
+    def note_high_water(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
+        """Say aloud, once, what a platform has of an ended epoch and this box has not: the end of it was lost here."""
+        for (epoch,) in self._store.rows("select epoch from epochs where epoch <> ?", (self._store.epoch,)):
+            last_seq, there = self.last_seq(epoch), acked_through.get(epoch, 0)
+            if there > last_seq:
+                span = {"epoch": epoch, "from_seq": last_seq + 1, "to_seq": there}
+                data = {"kind": "tail_lost", **span, "shown_by": f"platform:{self._destination}"}
+                with self._store.write() as change:
+                    change.append(Fact(RecordType.FAULT, boot_id, at_ns, data))
 
     def settle(self, through_id: int, refused: dict[int, str], boot_id: str, at_ns: int) -> None:
         """Move the watermark to ``through_id``; ``refused`` maps record ids to the platform's reasons."""

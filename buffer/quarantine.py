@@ -98,7 +98,9 @@ def _look(reader: Reader, *, whole: bool) -> None:
     after_id = 0 if whole else max(min(acked_id, newest_id - NEWEST), newest_id - MOST)
     fault = first_fault(reader, after_id)
     if fault is not None:
-        raise damaged(_("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch))
+        raise damaged(
+            _("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch)
+        )
     states(reader)
     anchors(reader)
     limit = -1 if whole else NEWEST

@@ -23,13 +23,13 @@ class Readable(Protocol):
 class Reader:
     """A read-only view of the database in a state directory."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, file_name: str = FILE_NAME) -> None:
         """Open it.
 
         Raises:
             StoreUnavailable: there is none yet, or it cannot be read.
         """
-        self.path = state_dir / FILE_NAME
+        self.path = state_dir / file_name
         try:
             self.path.stat()
             # Without a -wal nobody writes, and to read as usual SQLite would have to make one: not everyone may.

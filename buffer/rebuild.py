@@ -65,10 +65,12 @@ def rebuild(change: Transaction, found: Found, box_id: str) -> Outcome:
     rooted = _roots(change, found, outcome)
     epochs = _in_order(found)
     offsets = _offsets(found, epochs)
+    ends = _named_ends(found)
     position = 0
     for epoch in epochs:
         position = offsets[epoch] if offsets is not None else position
-        position = _epoch(change, found, epoch, rooted.get(epoch, (0, NO_HASH)), (box_id, position, outcome))
+        span = (*rooted.get(epoch, (0, NO_HASH)), *ends.get(epoch, (0, "")))
+        position = _epoch(change, found, epoch, span, (box_id, position, outcome))
     _epoch_rows(change, found, epochs)
     _watermarks(change, found, kept=offsets is not None, outcome=outcome)
     _time(change, found, outcome)
@@ -115,7 +117,9 @@ def _in_order(found: Found) -> list[str]:
         for (epoch, seq), kept in found.records.items()
         if seq == 1
     }
-    order = sorted((epoch for epoch in places if places[epoch]), key=lambda epoch: sorted(places[epoch])[len(places[epoch]) // 2])
+    order = sorted(
+        (epoch for epoch in places if places[epoch]), key=lambda epoch: sorted(places[epoch])[len(places[epoch]) // 2]
+    )
     left = [epoch for epoch in places if not places[epoch]]
     while left:
         fitting = [epoch for epoch in left if before.get(epoch) in order] or left[:1]
@@ -126,9 +130,17 @@ def _in_order(found: Found) -> list[str]:
     return order
 
 
+def _named_ends(found: Found) -> dict[str, tuple[int, str]]:
+    """Return the last seq and hash of each epoch, as the one after it names them."""
+    first = (kept.record["data"] for (_epoch, seq), kept in found.records.items() if seq == 1)
+    named = ((data.get("previous_epoch"), data.get("previous_seq"), data.get("previous_hash")) for data in first)
+    return {epoch: (seq, digest) for epoch, seq, digest in named if epoch and seq and digest}
+
+
 def _offsets(found: Found, epochs: list[str]) -> dict[str, int] | None:
     """Return log position minus seq of each epoch, which is the same for all its records; None if not to be told."""
     offsets: dict[str, int] = {}
+    ends = _named_ends(found)
     end = 0
     for epoch in epochs:
         kept = _of_epoch(found, epoch)
@@ -139,35 +151,41 @@ def _offsets(found: Found, epochs: list[str]) -> dict[str, int] | None:
         if offset is None or offset < end:
             return None
         offsets[epoch] = offset
-        end = offset + max(kept)
+        end = offset + max([*kept, ends.get(epoch, (0, ""))[0]])
     return offsets
 
 
 def _epoch(
-    change: Transaction, found: Found, epoch: str, root: tuple[int, str], context: tuple[str, int, Outcome]
+    change: Transaction, found: Found, epoch: str, span: tuple[int, str, int, str], context: tuple[str, int, Outcome]
 ) -> int:
-    """Write the records of an epoch and the marks of the lost ones; return the log position of its last."""
+    """Write the records of an epoch and the marks of the lost ones; return the log position of its last.
+
+    ``span`` is its root (seq and hash) and its end (likewise), as far as they are known.
+    """
     box_id, offset, outcome = context
+    root_seq, link, named_seq, named_hash = span
     kept = _of_epoch(found, epoch)
-    link = root[1]
-    for seq in sorted(number for number in kept if number <= root[0]):
+    last_seq = max([*kept, named_seq])
+    for seq in sorted(number for number in kept if number <= root_seq):
         _insert(change, offset + seq, kept[seq].record, kept[seq].body, kept[seq].hash)
-    for seq in range(root[0] + 1, max(kept) + 1):
+    for seq in range(root_seq + 1, last_seq + 1):
         item = kept.get(seq)
         if item is None:
-            item = _mark(kept, Link(box_id, epoch, seq, link))
+            next_link = named_hash if seq == named_seq else ""
+            item = _mark(kept, Link(box_id, epoch, seq, link), next_link)
             _note_lost(outcome, epoch, seq)
         else:
             outcome.records += 1
         _insert(change, offset + seq, item.record, item.body, item.hash)
         link = stands_for(item.record, item.hash)
-    return offset + max(kept)
+    return offset + last_seq
 
 
-def _mark(kept: dict[int, Kept], link: Link) -> Kept:
+def _mark(kept: dict[int, Kept], link: Link, lost_hash: str) -> Kept:
     following = kept.get(link.seq + 1)
+    lost_hash = lost_hash if following is None else following.record["prev_hash"]
     near = kept[min(kept, key=lambda seq: abs(seq - link.seq))].record
-    data = {"kind": "record_lost"} | ({} if following is None else {"lost_hash": following.record["prev_hash"]})
+    data = {"kind": "record_lost"} | ({"lost_hash": lost_hash} if lost_hash else {})
     record, digest = sealed(link, Fact(RecordType.FAULT, near["boot_id"], near["at_ms"] * NS_PER_MS, data))
     return Kept(record, canonical(record).decode(), digest, None)
 

@@ -1,8 +1,9 @@
 """Makes room: what is old enough and has arrived everywhere goes, what sums it up stays for life.
 
 The wall clock decides nothing here. Records lie in the log in the order they were made, so everything before a time
-anchor that is more than 400 days old is older still. Pruning leaves the last pruned place of each epoch as its root,
-(epoch, seq, hash), from which ``verify`` starts. The pages that become free are used again: the file stops growing.
+anchor that is more than 400 days old is older still. Only whole epochs are pruned, so that no platform meets a hole in
+one; each leaves its end as a root, (epoch, seq, hash), at which ``verify`` starts. The pages that become free are used
+again: the file stops growing.
 """
 
 from collections.abc import Sequence
@@ -58,8 +59,8 @@ def prune(store: Store, now: Utc | None, destinations: Sequence[str]) -> Pruned:
     released_id = _released_id(store, destinations)
     if edge is None or released_id == 0:
         return Pruned()
-    records = 0
-    while gone := _prune_records(store, min(edge.id - 1, released_id)):
+    records, through_id = 0, _end_of_epochs(store, edge, released_id)
+    while gone := _prune_records(store, through_id):
         records += gone
     return Pruned(records, _prune_intervals(store, edge, released_id))
 
@@ -77,12 +78,22 @@ def _edge(source: Readable, before_utc_ns: int) -> Edge | None:
 
 def _released_id(source: Readable, destinations: Sequence[str]) -> int:
     """Return up to where every destination has acknowledged the log; with none, nothing is released."""
-    marks = {name: acked_id for name, acked_id in source.rows("select name, acked_id from destinations")}
+    marks: dict[str, int] = dict(source.rows("select name, acked_id from destinations"))  # type: ignore[arg-type]  # pairs
     return min((marks.get(name, 0) for name in destinations), default=0)
 
 
+def _end_of_epochs(source: Readable, edge: Edge, released_id: int) -> int:
+    """Return the last place in the log of the last epoch that ended before the edge and has arrived."""
+    rows = source.rows(
+        "select max(r.id) as last_id from epochs e join records r on r.epoch = e.epoch where e.number < ?"
+        " group by e.number having last_id <= ? order by e.number desc limit 1",
+        (edge.epoch_number, released_id),
+    )
+    return rows[0][0] if rows else 0
+
+
 def _prune_records(store: Store, through_id: int) -> int:
-    """Delete some of the oldest records that are not kept for life, and move the roots behind them."""
+    """Delete some of the oldest records that are not kept for life, and make the ends of their epochs roots."""
     kinds = ", ".join("?" * len(FOR_LIFE))
     with store.write() as change:
         ids = change.execute(
@@ -91,7 +102,7 @@ def _prune_records(store: Store, through_id: int) -> int:
             (through_id, *FOR_LIFE, AT_ONCE),
         ).fetchall()
         if ids:
-            _move_roots(change, ids[0][0], ids[-1][0])
+            _root(change, ids[0][0], ids[-1][0])
             change.execute(
                 f"delete from records where id between ? and ? and type not in ({kinds})"  # noqa: S608
                 " and id not in (select record_id from dead_letters)",
@@ -100,13 +111,15 @@ def _prune_records(store: Store, through_id: int) -> int:
     return len(ids)
 
 
-def _move_roots(change: Transaction, from_id: int, through_id: int) -> None:
+def _root(change: Transaction, from_id: int, through_id: int) -> None:
     ends = change.execute(
-        "select epoch, max(seq), hash from records where id between ? and ? group by epoch", (from_id, through_id)
+        "select epoch, max(seq), hash from records where epoch in"
+        " (select epoch from records where id between ? and ?) group by epoch",
+        (from_id, through_id),
     ).fetchall()
     for epoch, seq, digest in ends:
         change.execute(
-            "insert or replace into roots (epoch, seq, hash, row_sum) values (?, ?, ?, ?)",
+            "insert or ignore into roots (epoch, seq, hash, row_sum) values (?, ?, ?, ?)",
             (epoch, seq, digest, row_sum(epoch, seq, digest)),
         )
 

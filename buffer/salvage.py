@@ -46,8 +46,10 @@ def found_in(path: Path, tables: dict[str, str]) -> Found:
     """Return what can be got out of a damaged database; ``tables`` maps names to the columns that are wanted."""
     found = Found()
     doubtful: list[tuple[int, bytes, str]] = []
+    # Without a -wal SQLite would lay one beside the file that is to be kept as it is.
+    kind = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True)) as connection:
             connection.text_factory = bytes
             for id_, body, digest in rows_of(connection, "records", "id, body, hash"):
                 _take(found, doubtful, id_, body, _text(digest))
@@ -76,6 +78,8 @@ def rows_of(connection: sqlite3.Connection, table: str, columns: str) -> Iterato
     after = front[-1][0] if front else 0
     back, _reached = _until_broken(connection, f"{wanted} where rowid > {after} order by rowid desc")
     yield from (row[1:] for row in back)
+    if not front and not back:
+        return  # nothing of this table can be reached
     before = back[-1][0] if back else after + TRIED_ONE_BY_ONE
     for rowid in range(after + 1, min(before, after + TRIED_ONE_BY_ONE)):
         single, _reached = _until_broken(connection, f"{wanted} where rowid = {rowid}")
@@ -91,9 +95,7 @@ def _until_broken(connection: sqlite3.Connection, sql: str) -> tuple[list[tuple[
     return rows, True
 
 
-def _take(
-    found: Found, doubtful: list[tuple[int, bytes, str]], id_: int | None, body: object, digest: object
-) -> None:
+def _take(found: Found, doubtful: list[tuple[int, bytes, str]], id_: int | None, body: object, digest: object) -> None:
     if not isinstance(body, bytes) or not isinstance(digest, str):
         return
     if hashlib.sha256(body).hexdigest() != digest:

@@ -31,13 +31,12 @@ class RecordingLedger(Ledger):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.given: dict[str, set[Key]] = defaultdict(set)
-        self.batches = 0
+        self.restored = 0
         super().__init__(f"sqlite:///{path}")
 
     def store(self, box_id: str, epoch: str, items: Iterable[Item]) -> StoreResult:
         listed = list(items)
         self.given[box_id] |= {(epoch, item["record"]["seq"], item["hash"]) for item in listed}
-        self.batches += 1
         return super().store(box_id, epoch, listed)
 
     def back_up(self, to: Path) -> None:
@@ -47,6 +46,7 @@ class RecordingLedger(Ledger):
     def restore(self, backup: Path) -> None:
         """Put a backup in the place of the ledger, under the running platform: what came after it is lost here."""
         _copy(backup, self.path)
+        self.restored += 1
 
     def keys(self, box_id: str) -> list[Key]:
         return [(item["record"]["epoch"], item["record"]["seq"], item["hash"]) for item in self.items(box_id)]

@@ -57,8 +57,8 @@ def _run(seconds: float, speed: float, json_wanted: bool) -> int:
     except ModuleNotFoundError as error:
         raise AgentError(
             _("the demo needs the reference platform: {error}").format(error=error),
-            _("in the folder of the source: {command}").format(
-                command=f"{shlex.quote(sys.executable)} -m pip install '.[platform]'"
+            _("in the folder of the source: {python} -m pip install '.[platform]'").format(
+                python=shlex.quote(sys.executable)
             ),
         ) from error
 

@@ -16,7 +16,7 @@ from instrument_agent.i18n import _, lend_catalogue
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
 
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
-COMMANDS = ("check", "demo", "replay", "run", "sessions", "status", "usage")
+COMMANDS = ("check", "demo", "replay", "run", "sessions", "status", "usage", "verify")
 
 
 lend_catalogue()  # before the first command is made: click translates some of its sentences right then

@@ -1,7 +1,7 @@
 """``instrument-agent sessions``: the run sessions in the local database."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from instrument_agent.buffer.books import anchors, run_records
+from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.cli import words
 from instrument_agent.cli.options import as_csv, as_json, config_option, examples
-from instrument_agent.core.anchors import Anchor, utc_of
+from instrument_agent.core.anchors import Anchor, Quality
+from instrument_agent.core.chronology import Chronology
 from instrument_agent.core.errors import AgentError
-from instrument_agent.core.readings import NS_PER_MS
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.i18n import _, ngettext
 
 COLUMNS = (
@@ -29,6 +31,11 @@ COLUMNS = (
     "end_ms",
     "epoch",
     "seq",
+    "quality",
+    "start_earliest",
+    "start_latest",
+    "end_earliest",
+    "end_latest",
 )
 
 
@@ -56,7 +63,8 @@ def sessions(config_path: Path, instrument: str | None, from_text: str | None, t
     start, stop = _range(from_text, to_text, zone)
     reader = Reader(config.box.state_dir)
     known = anchors(reader)
-    ended = [session_row(record, known, zone) for record in run_records(reader, instrument)]
+    times = chronology(reader)
+    ended = [session_row(record, times, zone) for record in run_records(reader, instrument)]
     reader.close()
     rows = list(_between(ended, start, stop))
     if form == "json":
@@ -70,25 +78,41 @@ def sessions(config_path: Path, instrument: str | None, from_text: str | None, t
     _note_unknown_times(rows, known, ranged=start is not None or stop is not None)
 
 
-def session_row(record: dict[str, Any], known: Iterable[Anchor], zone: ZoneInfo) -> dict[str, Any]:
-    """Return one session for people: local times (ISO 8601) and seconds; no times where UTC is not known."""
-    data = record["data"]
+def session_row(record: dict[str, Any], times: Chronology, zone: ZoneInfo) -> dict[str, Any]:
+    """Return one session for people: local times (ISO 8601) and seconds.
+
+    ``start`` and ``end`` stand where they are known to a minute; otherwise only the bounds do, as far as there are any.
+    """
+    data, boot_id = record["data"], record["boot_id"]
     row: dict[str, Any] = {"instrument_id": record["instrument_id"]}
-    error_ns = 0
-    for name in ("start", "end"):
-        utc = utc_of(known, record["boot_id"], data[f"{name}_ms"] * NS_PER_MS)
-        row[name] = utc and datetime.fromtimestamp(utc.utc_ns / 1e9, tz=zone).isoformat(timespec="seconds")
-        error_ns = max(error_ns, utc.error_ns) if utc else error_ns
+    bounds: dict[str, Any] = {}
+    moments = [times.moment(boot_id, data[f"{name}_ms"] * NS_PER_MS) for name in ("start", "end")]
+    for name, moment in zip(("start", "end"), moments, strict=True):
+        sure = moment.utc if moment.quality in {Quality.EXACT, Quality.GOOD} else None
+        row[name] = sure and _local(sure.utc_ns, zone)
+        bounds[f"{name}_earliest"] = _local(moment.earliest_ns, zone)
+        bounds[f"{name}_latest"] = _local(moment.latest_ns, zone, late=True)
+    errors_ms = [moment.utc.in_ms()[1] for moment in moments if moment.utc is not None]
     return row | {
         "running_s": data["running_ms"] / 1000,
         "unseen_s": data["unseen_ms"] / 1000,
-        "utc_error_s": round(error_ns / 1e9, 3) if row["end"] else None,
-        "boot_id": record["boot_id"],
+        "utc_error_s": max(errors_ms) / 1000 if len(errors_ms) == len(moments) else None,
+        "boot_id": boot_id,
         "start_ms": data["start_ms"],
         "end_ms": data["end_ms"],
         "epoch": record["epoch"],
         "seq": record["seq"],
+        "quality": max((moment.quality for moment in moments), key=list(Quality).index).value,
+        **bounds,
     }
+
+
+def _local(utc_ns: int | None, zone: ZoneInfo, *, late: bool = False) -> str | None:
+    """Return a moment in whole seconds; a late bound is rounded up, so that it stays one."""
+    if utc_ns is None:
+        return None
+    seconds = -(-utc_ns // NS_PER_S) if late else utc_ns // NS_PER_S
+    return (datetime.fromtimestamp(0, tz=UTC) + timedelta(seconds=seconds)).astimezone(zone).isoformat()
 
 
 def _range(from_text: str | None, to_text: str | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
@@ -114,11 +138,12 @@ def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
 
 
 def _between(rows: Iterable[dict[str, Any]], start: datetime | None, stop: datetime | None) -> Iterable[dict[str, Any]]:
-    """Leave out runs outside the window; a run whose time is not known is never left out."""
+    """Leave out runs outside the window; a run of which that is not certain stays."""
     for row in rows:
-        if row["end"] is not None and start is not None and datetime.fromisoformat(row["end"]) <= start:
+        ended, began = row["end"] or row["end_latest"], row["start"] or row["start_earliest"]
+        if ended is not None and start is not None and datetime.fromisoformat(ended) <= start:
             continue
-        if row["start"] is not None and stop is not None and datetime.fromisoformat(row["start"]) >= stop:
+        if began is not None and stop is not None and datetime.fromisoformat(began) >= stop:
             continue
         yield row
 
@@ -129,16 +154,21 @@ def _note_unknown_times(rows: Sequence[dict[str, Any]], known: Sequence[Anchor],
     if not count:
         return
     if not known:
-        click.echo(_("note: times are not known yet: no platform has told this box what time it is"), err=True)
+        click.echo(
+            _("note: times are not known yet: neither a platform nor a time server has told this box what time it is"),
+            err=True,
+        )
     else:
         note = ngettext(
-            "note: the times of {count} run are not known: no platform told the box the time while it was switched on",
-            "note: the times of {count} runs are not known: no platform told the box the time while it was switched on",
+            "note: the times of {count} run are known only between bounds: while it was switched on the box did not"
+            " learn the time, or what it was told does not agree",
+            "note: the times of {count} runs are known only between bounds: while it was switched on the box did not"
+            " learn the time, or what it was told does not agree",
             count,
         )
         click.echo(note.format(count=count), err=True)
     if ranged:
-        click.echo(_("note: runs whose time is not known are shown whatever --from and --to say"), err=True)
+        click.echo(_("note: runs whose time is not known are shown if they may lie between --from and --to"), err=True)
 
 
 def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
@@ -154,8 +184,8 @@ def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
         error = words.NOTHING if row["utc_error_s"] is None else f"± {row['utc_error_s']:.0f} s"
         table.add_row(
             row["instrument_id"],
-            _shown(row["start"]),
-            _shown(row["end"]),
+            _shown(row, "start"),
+            _shown(row, "end"),
             words.duration(round(row["running_s"] * 1000)),
             words.duration(round(row["unseen_s"] * 1000)),
             error,
@@ -163,5 +193,13 @@ def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
     Console().print(table)
 
 
-def _shown(moment: str | None) -> str:
-    return words.NOTHING if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+def _shown(row: dict[str, Any], name: str) -> str:
+    """Return a time, or else its bounds, one below the other."""
+    if row[name] is not None:
+        return _plain(row[name])
+    bounds = (("\N{GREATER-THAN OR EQUAL TO}", f"{name}_earliest"), ("\N{LESS-THAN OR EQUAL TO}", f"{name}_latest"))
+    return "\n".join(f"{sign} {_plain(row[key])}" for sign, key in bounds if row[key] is not None) or words.NOTHING
+
+
+def _plain(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"

@@ -8,6 +8,7 @@ import click
 
 from instrument_agent.cli import words
 from instrument_agent.cli.options import as_json, config_option, examples
+from instrument_agent.core.anchors import Quality
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def _headline(found: dict[str, Any], zone: str) -> str:
 
     utc = found["utc"]
     clock = words.local_time(utc["at_ms"], zone) if utc else _("the time is not known yet")
+    if utc and utc["quality"] == Quality.BOUNDED:
+        clock += f" ± {words.duration(utc['error_ms'])}"
     agent = _("the agent is running") if found["running"] else "[bold red]" + _("no agent is running") + "[/]"
     box = _("box {id}").format(id=found["box_id"])
     return f"[bold]{box}[/]  {agent}  {clock}  {escape(found['config'])}"

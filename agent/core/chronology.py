@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from instrument_agent.core.anchors import BUILT_UTC_NS, DRIFT_PPM, Anchor, Quality, Sights, Utc
+from instrument_agent.core.anchors import DRIFT_PPM, Anchor, Quality, Sights, Utc
 
 _PARTS = 1_000_000 // DRIFT_PPM
 
@@ -26,13 +26,13 @@ class Boot:
 class Moment:
     """What is known of a moment: UTC (ns since 1970) is not before and not after these; None: nothing bounds it."""
 
-    earliest_ns: int
+    earliest_ns: int | None
     latest_ns: int | None
 
     @property
     def utc(self) -> Utc | None:
-        """The middle of the bounds and how far it may be off; None without a later bound."""
-        if self.latest_ns is None:
+        """The middle of the bounds and how far it may be off; None without bounds on both sides."""
+        if self.earliest_ns is None or self.latest_ns is None:
             return None
         middle_ns = (self.earliest_ns + self.latest_ns) // 2
         return Utc(middle_ns, self.latest_ns - middle_ns)
@@ -68,27 +68,27 @@ class Chronology:
             return Moment(utc.utc_ns - utc.error_ns, utc.utc_ns + utc.error_ns)
         boot = self._boots.get(boot_id)
         if boot is None:
-            return Moment(BUILT_UTC_NS, None)
-        earliest_ns = max(BUILT_UTC_NS, self._not_before[boot_id] + _at_least(boottime_ns - boot.first_ns))
-        end_ns = self._not_after[boot_id]
-        if end_ns is None:
-            return Moment(earliest_ns, None)
-        latest_ns = end_ns - _at_least(boot.last_ns - boottime_ns)
-        # Neighbours that contradict each other (a copied card, a false anchor) leave everything between them open.
-        return Moment(min(earliest_ns, latest_ns), max(earliest_ns, latest_ns))
+            return Moment(None, None)
+        start_ns, end_ns = self._not_before[boot_id], self._not_after[boot_id]
+        earliest_ns = None if start_ns is None else start_ns + _at_least(boottime_ns - boot.first_ns)
+        latest_ns = None if end_ns is None else end_ns - _at_least(boot.last_ns - boottime_ns)
+        if earliest_ns is not None and latest_ns is not None and earliest_ns > latest_ns:
+            # Neighbours that contradict each other (a copied card, a false anchor) leave all between them open.
+            return Moment(latest_ns, earliest_ns)
+        return Moment(earliest_ns, latest_ns)
 
-    def _earliest_starts(self, boots: Sequence[Boot]) -> dict[str, int]:
-        """Return the UTC before which each boot cannot have been first seen."""
-        found: dict[str, int] = {}
-        reached_ns = BUILT_UTC_NS
+    def _earliest_starts(self, boots: Sequence[Boot]) -> dict[str, int | None]:
+        """Return the UTC before which each boot cannot have been first seen; None if no earlier boot knows the time."""
+        found: dict[str, int | None] = {}
+        reached_ns: int | None = None
         for boot in boots:
             found[boot.boot_id] = reached_ns
             sights = self._sights.get(boot.boot_id)
-            if sights is None:
-                reached_ns += _at_least(boot.last_ns - boot.first_ns)
-            else:
+            if sights is not None:
                 end = sights.utc(boot.last_ns)
                 reached_ns = end.utc_ns - end.error_ns
+            elif reached_ns is not None:
+                reached_ns += _at_least(boot.last_ns - boot.first_ns)
         return found
 
     def _latest_ends(self, boots: Sequence[Boot]) -> dict[str, int | None]:

@@ -105,6 +105,8 @@ class Delivery(Worker):
         now_ns = self.clock.boottime_ns()
         self._anchoring.offer(reply, self.destination, now_ns)
         there = _watermarks(reply)
+        if there is not None:
+            self._outbox.note_high_water(there, self.clock.boot_id, now_ns)
         lost = None if there is None else self._outbox.lost_there(there)
         if lost is not None:
             self._go_back(*lost)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from stored import BOOT, append, start
 
-from instrument_agent.buffer.books import save_anchor, save_state, save_stop
+from instrument_agent.buffer.books import save_anchor, save_interval, save_state, save_stop
 from instrument_agent.buffer.boots import boots, chronology
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.anchors import Anchor, Quality
 from instrument_agent.core.chronology import Boot
-from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_S, Activity
 from instrument_agent.core.step import begin
 
 SECOND = "22222222-2222-4222-8222-222222222222"
@@ -46,14 +47,20 @@ def test_every_trace_shows_that_a_boot_went_on(tmp_path: Path):
         save_anchor(change, anchor(BOOT, 40, UTC_NS))
     assert last_s() == 40
     with store.write() as change:
-        change.execute(
-            "insert into intervals (instrument_id, boot_id, start_ns, end_ns, activity) values ('x', ?, 0, ?, 'off')",
-            (BOOT, 50 * NS_PER_S),
-        )
+        save_interval(change, "xrd-1", BOOT, Interval(0, 50 * NS_PER_S, Activity.OFF))
     assert last_s() == 50
     with store.write() as change:
         save_stop(change, epoch, 60 * NS_PER_S)
     assert last_s() == 60
+    store.close()
+
+
+def test_what_an_epoch_says_of_the_boot_before_it_is_no_trace_of_its_own(tmp_path: Path):
+    store = Store(tmp_path, "box-1")
+    store.begin_epoch(start(10))
+    store.begin_epoch(start(5, SECOND))
+    append(store, 900)  # on the clock of the first boot
+    assert boots(store) == [Boot(BOOT, 10 * NS_PER_S, 900 * NS_PER_S), Boot(SECOND, 5 * NS_PER_S, 5 * NS_PER_S)]
     store.close()
 
 

@@ -122,8 +122,9 @@ def test_a_bad_rtu_answer_is_no_answer_and_the_next_good_one_counts(
     serial_end: SerialFarEnd, serial_line: SerialLine, defect: Callable[[bytes], Iterable[bytes]]
 ) -> None:
     serial_end.answer = defect
-    with pytest.raises(DeviceUnavailable, match="unit 1"):
+    with pytest.raises(DeviceUnavailable, match="unit 1") as caught:
         ask(serial_line)
+    assert "baud" in caught.value.hint
     serial_end.answer = right_rtu
     assert ask(serial_line) == WORDS
 
@@ -133,8 +134,10 @@ def test_a_bad_tcp_answer_is_no_answer_and_the_next_good_one_counts(
     tcp_end: TcpFarEnd, tcp_line: TcpLine, defect: Callable[[bytes], Iterable[bytes]]
 ) -> None:
     tcp_end.answer = defect
-    with pytest.raises(DeviceUnavailable, match="unit 1"):
+    with pytest.raises(DeviceUnavailable, match="unit 1") as caught:
         ask(tcp_line)
+    assert "unit id" in caught.value.hint
+    assert "baud" not in caught.value.hint  # there is none on a network
     tcp_end.answer = right_tcp
     assert ask(tcp_line) == WORDS
 

@@ -48,7 +48,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        self._pass_on(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender was killed in the middle of it
+            self.close_connection = True
+            return
+        self._pass_on(body)
 
     def do_GET(self) -> None:
         self._pass_on(None)

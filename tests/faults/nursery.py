@@ -14,12 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PULSE_S = 40.0
+PULSE_S = 90.0
 STANDBY_W, RUNNING_W = 100.0, 1500.0
 
 
 def watts(boottime_s: float, until_s: float) -> float:
-    """Return what a meter shows: 40 s of standby and 40 s of running in turn, and standby after ``until_s``."""
+    """Return what a meter shows: 90 s of standby and 90 s of running in turn, and standby after ``until_s``."""
     return RUNNING_W if boottime_s < until_s and int(boottime_s // PULSE_S) % 2 else STANDBY_W
 
 

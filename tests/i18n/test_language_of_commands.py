@@ -92,6 +92,8 @@ def test_check_as_json_has_the_same_keys_in_both_languages(config: str, bad: Pat
     )
     assert keys(chinese) == keys(english)
     if config == "good":
+        assert is_chinese(chinese.pop("notes")[0])
+        assert not is_chinese(english.pop("notes")[0])
         assert chinese == english
     else:
         assert [item["key"] for item in chinese["mistakes"]] == [item["key"] for item in english["mistakes"]]

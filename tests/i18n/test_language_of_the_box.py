@@ -128,10 +128,18 @@ def test_columns_line_up_and_nothing_is_cut_off(box: Path, columns: str):
 
 def test_titles_and_words_are_whole_at_80_columns(box: Path):
     shown = run(ENGLISH | {"COLUMNS": "80"}, "status", "--config", box).stdout.decode("utf-8")
-    assert "instrument" in shown.splitlines()[2]
-    assert {"activity", "reading", "running", "time", "coverage", "driver", "acknowledged", "heartbeats"} <= {
-        *shown.split()
+    titles = {
+        "instrument",
+        "activity",
+        "reading",
+        "running",
+        "time",
+        "coverage",
+        "driver",
+        "acknowledged",
+        "heartbeats",
     }
+    assert titles <= {*shown.split()}
     assert max(cell_len(line) for line in shown.splitlines()) <= 80
 
 

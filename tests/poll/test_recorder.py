@@ -14,7 +14,7 @@ from fake_clock import FakeClock
 
 from instrument_agent.buffer.books import intervals, states
 from instrument_agent.buffer.store import Store
-from instrument_agent.core.ledger import totals_ns
+from instrument_agent.core.ledger import joined, totals_ns
 from instrument_agent.core.readings import NS_PER_S, Activity, FailedRead, UnknownReason
 from instrument_agent.core.step import live
 from instrument_agent.poll.recorder import RETRY_NS, Recorder
@@ -216,3 +216,22 @@ def test_a_database_that_fails_is_left_alone_for_a_while(
     mend()
     recorder.checkpoint()
     assert recorder.storage_error == ""
+
+
+def test_memory_is_bounded_and_time_beyond_it_is_unknown_while_nothing_can_be_written(
+    store: Store, recorder: Recorder, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("instrument_agent.poll.recorder.UNSAVED_LIMIT", 6)
+    play(recorder, clock, STANDBY_W, 10)
+    mend = half_broken(store)
+    for _ in range(10):
+        play(recorder, clock, RUNNING_W, 60)
+        play(recorder, clock, STANDBY_W, 60)
+    assert len(recorder._unsaved) <= 6 + 2
+    assert recorder.live(NAME).reason is UnknownReason.STORAGE_FAULT
+    mend()
+    play(recorder, clock, STANDBY_W, 120)
+    found = intervals(store, NAME, clock.boot_id)
+    assert UnknownReason.STORAGE_FAULT in {item.reason for item in found}
+    joined([*found, states(store)[NAME].line.open])
+    assert recorder.live(NAME).activity is Activity.STANDBY

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 NS = 1_000_000_000
 YEAR_NS = 366 * 86_400 * NS
 DRIVER_FAULTS = ("unavailable", "error", "nonsense", "implausible", "absent", "hung")
+TOLD = (
+    "killed",
+    "killed in a transaction",
+    "stopped",
+    "days without network",
+    "platform restored",
+    "wall clock steps",
+    "wall clock synchronized",
+    "the card fails",
+    "writes refused by the card",
+)
+"""What else must have happened in a month that shall prove something."""
 PLATFORM_FAULTS = ("unreachable", "acknowledgements lost", "401", "413", "400", "wrong year", "no time")
 
 
@@ -104,7 +116,7 @@ PER_DAY: Mapping[str, float] = {
     "killed in a transaction": 1.5,
     "a driver fails": 8.0,
     "the platform fails": 4.0,
-    "no network for days": 0.03,
+    "no network for days": 0.04,
     "the platform is restored": 0.15,
     "the wall clock steps": 0.5,
     "the card fails": 0.3,

@@ -7,6 +7,7 @@ outbox and delivery. A wait of the product lets the world go on until it is over
 """
 
 import heapq
+import os
 import random
 import shutil
 import sqlite3
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from happenings import FAULTS, PER_DAY, Killed, Line, Stopped
+from happenings import DRIVER_FAULTS, FAULTS, PER_DAY, PLATFORM_FAULTS, TOLD, Killed, Line, Stopped
 from oracle import RecordingLedger
 from truth import NS, Boot, Truth, random_truth
 
@@ -36,7 +37,8 @@ BOX = "soak-box"
 BORN_UTC_NS = 1_795_334_400 * NS  # 2026-11-22T08:00:00Z, the beginning of the world
 POLL_S, GAP_S, BRIDGE_S, CHECKPOINT_S = 60.0, 150.0, 600.0, 600.0
 MIN_ON_S, MIN_OFF_S, OFF_SETTLE_S = 120.0, 180.0, 120.0
-TICK_NS, DELIVER_NS, BEAT_NS = 60 * NS, 60 * NS, 600 * NS
+TICK_NS, DAYS_NS, DELIVER_NS, BEAT_NS = 60 * NS, 600 * NS, 60 * NS, 1800 * NS
+SYNCHRONIZE_NS = 2048 * NS
 
 
 class SimClock:
@@ -107,6 +109,7 @@ class World:
         self.boots: dict[str, Boot] = {}
         self.watched_to_ns: dict[str, int] = {}
         self.blind_s: dict[str, float] = {}
+        self.synchronized = directory / "synchronized"
         self.boot = self.new_boot()
         self.agent: daemon.Agent | None = None
         self.seen: Counter[str] = Counter()
@@ -119,9 +122,15 @@ class World:
         self._due_ns: dict[str, int] = {}
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._held: list[Any] = []
+        self.expected = [f"driver {fault}" for fault in DRIVER_FAULTS]
+        self.expected += [f"platform {fault}" for fault in PLATFORM_FAULTS] + list(TOLD)
         self._quiet = False
         write_config(directory / "box.toml", directory, [truth for truth in self.truths])
         self.plan(days)
+
+    def state_size(self) -> int:
+        """Return the bytes the box takes on its card."""
+        return sum(file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file())
 
     # What will happen.
 
@@ -147,6 +156,8 @@ class World:
         boot_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
         # It takes a while from the power to the agent.
         origin_ns = max(0, self.now_ns - round(self.rng.uniform(5, 40) * NS))
+        self.has_time_server = self.rng.random() < 0.6
+        self.synchronized.unlink(missing_ok=True)  # it lies in RAM
         self.boots[boot_id] = Boot(boot_id, origin_ns, self.rng.randint(-80, 80))
         return self.boots[boot_id]
 
@@ -185,10 +196,24 @@ class World:
         if name == "beat":
             agent.heartbeats[0]._beat()
             return self.now_ns + BEAT_NS
-        for bus_name in self._busy & set(agent.buses):
-            agent.buses[bus_name].tell_hung()
+        if name == "hung":
+            for bus_name in self._busy & set(agent.buses):
+                agent.buses[bus_name].tell_hung()
+            return self.now_ns + TICK_NS
+        if name == "time server":
+            self._synchronize()
+            return self.now_ns + SYNCHRONIZE_NS
         agent._tick(Notifier())
-        return self.now_ns + TICK_NS
+        return self.now_ns + DAYS_NS
+
+    def _synchronize(self) -> None:
+        """Do what a time server and systemd-timesyncd do: set the wall clock, and touch a file to say so."""
+        fault, until_ns = self.platform_fault
+        if self.has_time_server and not (fault == "unreachable" and self.now_ns < until_ns):
+            self.seen["wall clock synchronized"] += 1
+            self.wall_off_ns = 0
+            self.synchronized.touch()
+            os.utime(self.synchronized, ns=(self.utc_ns(), self.utc_ns()))
 
     # How the agent lives and dies.
 
@@ -232,13 +257,13 @@ class World:
         self.seen["starts"] += 1
         self._started_ns = self.now_ns
         self._busy.clear()
-        self.agent = daemon.Agent(load_config(self.directory / "box.toml"), SimClock(self))
+        self.agent = daemon.Agent(load_config(self.directory / "box.toml"), SimClock(self), self.synchronized)
         for truth in self.truths:
             bus = self.agent.buses[truth.instrument_id]
             for station in bus._stations:
                 driver = SimDriver(self, truth)
                 station.guard = Guard(truth.instrument_id, driver, self.agent.clock, 1.0, POLL_S)
-        self._due_ns = dict.fromkeys([*self.agent.buses, "deliver", "beat", "tick"], self.now_ns)
+        self._due_ns = dict.fromkeys([*self.agent.buses, "deliver", "beat", "hung", "time server", "tick"], self.now_ns)
 
     def _stop(self) -> None:
         """Stop the agent in order; its loops never were threads."""

@@ -9,12 +9,14 @@ from scripted_platform import Platform
 from sender import LIMIT, Sender
 
 from instrument_agent.buffer.store import Start, Store
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import Anchoring
 
 
 @pytest.fixture
-def platform() -> Iterator[Platform]:
-    with Platform() as platform:
+def platform(clock: FakeClock) -> Iterator[Platform]:
+    began_ns = clock.boottime_ns()
+    with Platform(lambda: (clock.boottime_ns() - began_ns) / NS_PER_S) as platform:
         yield platform
 
 

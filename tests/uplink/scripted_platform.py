@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -52,9 +53,13 @@ Act = Answer | Raw | Callable[[Request], Answer | Raw]
 
 
 class Platform:
-    """Stores what it is sent. ``script`` is consumed first, one act for each request to ``scripted`` addresses."""
+    """Stores what it is sent. ``script`` is consumed first, one act for each request to ``scripted`` addresses.
 
-    def __init__(self) -> None:
+    ``passed_s`` tells how long its clock has run on from ``SERVER_TIME``.
+    """
+
+    def __init__(self, passed_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._passed_s = passed_s
         self.requests: list[Request] = []
         self.script: deque[Act] = deque()
         self.scripted = ("records", "heartbeat", "watermark")
@@ -99,13 +104,17 @@ class Platform:
         """Do what contract v1 says."""
         if request.what == "watermark":
             marks = [{"epoch": epoch, "acked_through": self.acked_through(epoch)} for epoch in self.stored]
-            return Answer(body={"epochs": marks, "server_time": SERVER_TIME})
+            return Answer(body={"epochs": marks, "server_time": self.server_time()})
         if request.what == "heartbeat":
-            return Answer(body={"server_time": SERVER_TIME})
+            return Answer(body={"server_time": self.server_time()})
         epoch = request.body["epoch"]
         self.store(request)
         rejected = [{"seq": seq, "reason": "schema: odd"} for seq in request.seqs if seq in self.refuses]
-        return acknowledged(epoch, self.acked_through(epoch), rejected)
+        return acknowledged(epoch, self.acked_through(epoch), rejected, self.server_time())
+
+    def server_time(self) -> str:
+        now = datetime.fromisoformat(SERVER_TIME) + timedelta(seconds=self._passed_s())
+        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def store(self, request: Request) -> None:
         records = self.stored.setdefault(request.body["epoch"], {})
@@ -123,14 +132,14 @@ class Platform:
         return reached
 
 
-def acknowledged(epoch: str, acked_through: Any, rejected: Any = ()) -> Answer:
+def acknowledged(epoch: str, acked_through: Any, rejected: Any = (), server_time: str = SERVER_TIME) -> Answer:
     """Return the reply to a batch."""
     return Answer(
         body={
             "epoch": epoch,
             "acked_through": acked_through,
             "rejected": rejected,
-            "server_time": SERVER_TIME,
+            "server_time": server_time,
         }
     )
 

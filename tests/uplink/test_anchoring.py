@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fake_clock import BOOT, BOOTED_UTC_NS, FakeClock
 
-from instrument_agent.buffer.store import Store
+from instrument_agent.buffer.books import save_anchor
+from instrument_agent.buffer.store import Start, Store
 from instrument_agent.core.anchors import BUILT_UTC_NS, DAY_NS, LATEST_UTC_NS, NTP, Anchor, Quality, Utc
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import ANCHOR_EVERY_NS, STEPPED_EVERY_NS, Anchoring
@@ -231,3 +232,20 @@ def test_a_time_that_cannot_be_is_no_anchor_and_is_said_once(
     assert anchored(store) == []
     assert not anchoring.anchored.is_set()
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == (utc_ns is not None)
+
+
+def test_a_boot_that_never_learned_the_time_is_bounded_as_soon_as_this_one_has(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    first, second = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+    (tmp_path / "three-boots").mkdir()
+    store = Store(tmp_path / "three-boots", "box-1")
+    for boot_id in (first, second, BOOT):
+        store.begin_epoch(Start(boot_id, 1000 * NS_PER_S, "0.1.0", "0" * 64))
+    with store.write() as change:
+        save_anchor(change, Anchor(first, 1000 * NS_PER_S, BOOTED_UTC_NS, NS_PER_S, NTP))
+    anchoring = Anchoring(store, clock)
+    assert anchoring.utc(second, 1000 * NS_PER_S) is None
+    anchoring.see(ntp(clock))
+    assert anchoring.utc(second, 1000 * NS_PER_S) == Utc(BOOTED_UTC_NS + 500 * NS_PER_S, 501 * NS_PER_S)
+    store.close()

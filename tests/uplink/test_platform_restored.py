@@ -97,7 +97,16 @@ def test_refused_records_are_not_taken_for_lost(platform: Platform, sender: Send
 
 @pytest.mark.parametrize(
     "listed",
-    [None, "all", 7, [7], [{}], [{"epoch": "x"}], [{"epoch": [], "acked_through": 1}], [{"epoch": "x", "acked_through": "1"}]],
+    [
+        None,
+        "all",
+        7,
+        [7],
+        [{}],
+        [{"epoch": "x"}],
+        [{"epoch": [], "acked_through": 1}],
+        [{"epoch": "x", "acked_through": "1"}],
+    ],
     ids=str,
 )
 def test_an_answer_that_does_not_list_epochs_moves_nothing(

@@ -1,0 +1,93 @@
+"""``instrument-agent verify``: what of a database is proven, and what is not."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from instrument_agent.buffer.headfile import read_head
+from instrument_agent.buffer.reader import FILE_NAME, Reader
+from instrument_agent.buffer.verify import Report
+from instrument_agent.buffer.verify import verify as walk
+from instrument_agent.cli.options import as_json, config_option, examples
+from instrument_agent.i18n import _
+
+
+@click.command(
+    help=_("Walk through every record and figure of the database, and print what is proven and what is not."),
+    epilog=examples("verify", "verify --database /media/usb/buffer.db", "verify --json"),
+)
+@config_option
+@click.option(
+    "--database",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=_("a database file, for instance a copy, instead of the one of the config file"),
+)
+@click.option("--json", "json_wanted", is_flag=True, help=_("print the result as JSON"))
+def verify(config_path: Path, database: Path | None, json_wanted: bool) -> None:
+    """Exit with 1 if anything is not as it was written."""
+    if database is None:
+        from instrument_agent.config import load_config
+
+        database = load_config(config_path).box.state_dir / FILE_NAME
+    reader = Reader(database.parent, database.name)
+    try:
+        report = _walked(reader, database)
+    finally:
+        reader.close()
+    if json_wanted:
+        click.echo(as_json({"ok": not report.count, "database": str(database), **asdict(report)}))
+    else:
+        _print(report, database)
+    sys.exit(1 if report.count else 0)
+
+
+def _walked(reader: Reader, database: Path) -> Report:
+    # A copy may lie anywhere: a head file beside it is its own only if it lies in a state directory.
+    head = read_head(database.parent) if database.name == FILE_NAME else None
+    if not sys.stderr.isatty():
+        return walk(reader, head)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = reader.rows("select count(*) from records")[0][0]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(_("records"), total=total)
+        return walk(reader, head, lambda count: progress.update(task, completed=count))
+
+
+def _print(report: Report, database: Path) -> None:
+    proven, unproven = report.proven, report.unproven
+    click.echo(str(database))
+    click.echo(_("Proven:"))
+    for count, sentence in (
+        (proven["records"], _("{count} records fit their hashes and follow each other without a gap")),
+        (proven["sessions"], _("{count} sessions have the durations their intervals give")),
+        (proven["days"], _("{count} days have the sums their intervals give")),
+        (proven["intervals"], _("{count} intervals fit their checksums")),
+        (proven["anchors"], _("{count} time anchors are in the chain of records")),
+        (proven["checkpoints"], _("{count} instruments can be resumed")),
+    ):
+        click.echo("  " + sentence.format(count=count))
+    gaps = [
+        (len(report.roots), _("{count} epochs were pruned; their chain begins at a root")),
+        (unproven["lone_records"], _("{count} records were kept of pruned epochs; each fits its own hash only")),
+        (unproven["lost_records"], _("{count} records were lost with a damaged file; their places are marked")),
+        (unproven["sessions"], _("{count} sessions whose intervals are not all there any more")),
+        (unproven["days"], _("{count} days whose intervals are not all there any more")),
+        (unproven["contradicting_anchors"], _("{count} pairs of time anchors contradict each other")),
+    ]
+    if any(count for count, _sentence in gaps):
+        click.echo(_("Not proven:"))
+    for count, sentence in gaps:
+        if count:
+            click.echo("  " + sentence.format(count=count))
+    if not report.count:
+        click.echo(
+            _("No difference was found. What was cut off at the end shows only in the head file or at a platform.")
+        )
+        return
+    click.echo(_("{count} differences:").format(count=report.count))
+    for sentence in report.differences:
+        click.echo("  " + sentence)

@@ -1,0 +1,254 @@
+"""Proves a database to somebody who does not trust it: chains, durations, sums and times, from the rows alone.
+
+What does not follow from the rows is a difference. What cannot follow because it is no longer there (pruned, or lost
+with a damaged file, which is said in a record) is not proven, and counted as that.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, checked_anchor, checked_interval, states
+from instrument_agent.buffer.chain import Chain, in_log_order, judged, roots, stands_for
+from instrument_agent.buffer.headfile import NotedHead, lost_tail
+from instrument_agent.buffer.reader import Readable
+from instrument_agent.core.anchors import Anchor, contradict
+from instrument_agent.core.days import midnights
+from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.ledger import Interval, totals_ns
+from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
+from instrument_agent.core.records import time_anchor
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
+
+CUT_MS = 2
+SHOWN = 200
+"""So many differences are told one by one; the others are counted."""
+COUNTED = {"run_session": ("running_ms", frozenset({Activity.RUNNING}))}
+COUNTED["power_session"] = ("powered_ms", frozenset({Activity.RUNNING, Activity.STANDBY}))
+
+
+@dataclass(slots=True)
+class Report:
+    """What was proven and what could not be (counts by kind), and every difference, as a sentence."""
+
+    proven: Counter[str] = field(default_factory=Counter)
+    unproven: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+    roots: dict[str, int] = field(default_factory=dict)
+    count: int = 0
+
+    def differs(self, sentence: str) -> None:
+        """Note a difference."""
+        self.count += 1
+        if len(self.differences) < SHOWN:
+            self.differences.append(sentence)
+
+
+Books = dict[tuple[str, str], list[Interval]]
+"""The intervals of each (instrument, boot), in order."""
+
+
+def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], None] = lambda _count: None) -> Report:
+    """Walk through everything; ``progress`` is told how many records were walked.
+
+    Raises:
+        StoreUnavailable: the database cannot be read at all.
+    """
+    report = Report()
+    books = _books(source, report)
+    known = _anchors(source, report)
+    _checkpoints(source, report, books)
+    _chain_of_time(report, books)
+    told: set[tuple[str, int, int, str]] = set()
+    for number, record in enumerate(_records(source, report)):
+        progress(number + 1)
+        if record["type"] in COUNTED:
+            _duration(report, record, books)
+        elif record["type"] == "time_anchor":
+            told.add(_told(record["boot_id"], record["data"]))
+        elif record["type"] == "daily_summary":
+            _day(source, report, record, books)
+    _times(report, known, told)
+    _watermarks(source, report)
+    tail = lost_tail(source, head)
+    if tail is not None:
+        report.differs(_("the log ends too early: epoch {epoch} lacks seq {from_seq} to {to_seq}").format(**tail))
+    return report
+
+
+def _records(source: Readable, report: Report) -> Iterator[dict[str, Any]]:
+    chain, rooted = Chain(whole=True), roots(source)
+    report.roots = {epoch: seq for epoch, (seq, _hash) in rooted.items()}
+    ended: tuple[str, int, str] | None = None
+    for row in in_log_order(source):
+        _id, epoch, seq, _type, _instrument, body, digest = row
+        faults = list(judged(chain, rooted, row))
+        for fault in faults:
+            sentence = _("record {seq} of epoch {epoch}: {why}")
+            report.differs(sentence.format(seq=fault.seq, epoch=fault.epoch, why=fault.why))
+        if any(fault.seq == seq and fault.epoch == epoch for fault in faults):
+            ended = (epoch, seq, digest)
+            continue
+        record = json.loads(body)
+        alone = epoch in rooted and seq <= rooted[epoch][0]
+        report.unproven["lone_records"] += alone
+        report.proven["records"] += not alone
+        report.unproven["lost_records"] += record["data"].get("kind") == "record_lost"
+        if seq == 1 and ended is not None:
+            _begins_after(report, record, ended, rooted)
+        ended = (epoch, seq, stands_for(record, digest))
+        yield record
+
+
+def _begins_after(
+    report: Report, record: dict[str, Any], ended: tuple[str, int, str], rooted: dict[str, tuple[int, str]]
+) -> None:
+    """Check that an epoch names the end of the one before it, or its root if its end is pruned."""
+    named = tuple(record["data"].get(name) for name in ("previous_epoch", "previous_seq", "previous_hash"))
+    root = rooted.get(ended[0])
+    # After a loss at the very end of an epoch the next one names what was there; the fault in it says so.
+    if named not in (ended, (ended[0], *(root or ()))):
+        report.differs(_("epoch {epoch} does not name the end of the one before it").format(epoch=record["epoch"]))
+
+
+def _books(source: Readable, report: Report) -> Books:
+    books: Books = {}
+    for row in source.rows(f"select {INTERVAL_COLUMNS} from intervals order by instrument_id, boot_id, start_ns"):  # noqa: S608
+        try:
+            books.setdefault((row[0], row[1]), []).append(checked_interval(row))
+            report.proven["intervals"] += 1
+        except StoreDamaged as error:
+            report.differs(str(error))
+    return books
+
+
+def _anchors(source: Readable, report: Report) -> list[Anchor]:
+    known: list[Anchor] = []
+    for row in source.rows(f"select {ANCHOR_COLUMNS} from anchors order by boot_id, boottime_ns"):  # noqa: S608
+        try:
+            known.append(checked_anchor(row))
+        except StoreDamaged as error:
+            report.differs(str(error))
+    return known
+
+
+def _checkpoints(source: Readable, report: Report, books: Books) -> None:
+    """Check what is resumed from, and put the interval that is still open at the end of each chain."""
+    try:
+        for instrument_id, state in states(source).items():
+            report.proven["checkpoints"] += 1
+            books.setdefault((instrument_id, state.boot_id), []).append(state.line.open)
+    except StoreDamaged as error:
+        report.differs(str(error))
+
+
+def _chain_of_time(report: Report, books: Books) -> None:
+    for (instrument_id, boot_id), chain in books.items():
+        for before, after in pairwise(chain):
+            if before.end_ns != after.start_ns:
+                sentence = _("{instrument}, boot {boot}: time is missing or counted twice at {at_ms} ms")
+                at_ms = before.end_ns // NS_PER_MS
+                report.differs(sentence.format(instrument=instrument_id, boot=boot_id, at_ms=at_ms))
+
+
+def _duration(report: Report, record: dict[str, Any], books: Books) -> None:
+    """Work out a session from the intervals it was made of, to the millisecond."""
+    data, key = record["data"], (record["instrument_id"], record["boot_id"])
+    name, members = COUNTED[record["type"]]
+    chain = books.get(key, [])
+    first = bisect_left(chain, data["start_ms"], key=lambda item: item.start_ns // NS_PER_MS)
+    after = bisect_right(chain, data["end_ms"], lo=first, key=lambda item: item.end_ns // NS_PER_MS)
+    inside = chain[first:after]
+    lost = any(item.reason is UnknownReason.STORAGE_FAULT for item in inside)
+    whole = bool(inside) and (inside[0].start_ns // NS_PER_MS, inside[-1].end_ns // NS_PER_MS) == (
+        data["start_ms"],
+        data["end_ms"],
+    )
+    if not whole or lost:
+        report.unproven["sessions"] += 1
+        return
+    spent = totals_ns(inside)
+    found = sum(spent[activity] for activity in members) // NS_PER_MS
+    # Start, end and unseen time are each cut to a millisecond.
+    if data["unseen_ms"] == spent[Activity.UNKNOWN] // NS_PER_MS and abs(data[name] - found) <= CUT_MS:
+        report.proven["sessions"] += 1
+        return
+    sentence = _("record {seq} of epoch {epoch}: {said} ms were recorded, the intervals give {found} ms")
+    report.differs(sentence.format(seq=record["seq"], epoch=record["epoch"], said=data[name], found=found))
+
+
+def _day(source: Readable, report: Report, record: dict[str, Any], books: Books) -> None:
+    """Check that a day adds up, and work it out from the intervals between its two midnights."""
+    data = record["data"]
+    place = {"instrument": record["instrument_id"], "day": data["day"]}
+    total_ms = sum(data[f"{activity.value}_ms"] for activity in Activity) + data["clock_residual_ms"]
+    if total_ms != data["length_ms"] or data["powered_ms"] != data["standby_ms"] + data["running_ms"]:
+        report.differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
+        return
+    spent = _spent_between(source, books, record["instrument_id"], _midnights(data))
+    if spent is None:
+        report.unproven["days"] += 1
+    elif all(abs(spent[activity] - data[f"{activity.value}_ms"]) <= 1 for activity in Activity if spent.get(activity)):
+        report.proven["days"] += 1
+    else:
+        report.differs(_("{instrument}, {day}: the intervals give other sums").format(**place))
+
+
+def _midnights(data: dict[str, Any]) -> tuple[int, int]:
+    return midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
+
+
+def _spent_between(
+    source: Readable, books: Books, instrument_id: str, day_utc_ns: tuple[int, int]
+) -> dict[Activity, int] | None:
+    """Return the milliseconds of a day by activity except unknown; None if the intervals of it are not there."""
+    marks: dict[str, dict[int, int]] = {}
+    for boot_id, utc_ns, at_ns in source.rows(
+        "select boot_id, utc_ns, boottime_ns from midnights where utc_ns in (?, ?)", day_utc_ns
+    ):
+        marks.setdefault(boot_id, {})[utc_ns] = at_ns
+    spent = dict.fromkeys((Activity.OFF, Activity.STANDBY, Activity.RUNNING), 0)
+    touched = False
+    for boot_id, found in marks.items():
+        chain = books.get((instrument_id, boot_id), [])
+        if len(found) != len(day_utc_ns) or not chain:
+            continue
+        touched = True
+        from_ns, to_ns = (found[utc_ns] for utc_ns in day_utc_ns)
+        if any(item.reason is UnknownReason.STORAGE_FAULT for item in chain):
+            return None
+        for item in chain[bisect_left(chain, from_ns, key=lambda item: item.end_ns) :]:
+            if item.start_ns >= to_ns:
+                break
+            if item.activity in spent:
+                spent[item.activity] += max(0, min(item.end_ns, to_ns) - max(item.start_ns, from_ns))
+    return {activity: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()} if touched else None
+
+
+def _told(boot_id: str, data: dict[str, Any]) -> tuple[str, int, int, str]:
+    return boot_id, data["boottime_ms"], data["utc_ms"], data["source"]
+
+
+def _times(report: Report, known: list[Anchor], told: set[tuple[str, int, int, str]]) -> None:
+    """Check that every anchor that gives a time is in the chain, and that those of a boot agree."""
+    for anchor in known:
+        if _told(anchor.boot_id, time_anchor(anchor)) in told:
+            report.proven["anchors"] += 1
+        else:
+            report.differs(_("a time anchor of boot {boot} is in no record").format(boot=anchor.boot_id))
+    for before, after in pairwise(known):
+        if before.boot_id == after.boot_id and contradict(before, after):
+            report.unproven["contradicting_anchors"] += 1
+
+
+def _watermarks(source: Readable, report: Report) -> None:
+    for name, acked_id, noted in source.rows("select name, acked_id, row_sum from destinations"):
+        if row_sum(name, acked_id) != noted:
+            report.differs(_("the watermark of {name} does not fit its checksum").format(name=name))

@@ -1,0 +1,89 @@
+"""What is old and has arrived goes; what sums it up stays."""
+
+from pathlib import Path
+
+import pytest
+from damage import NAME, UTC_NS, filled
+from stored import BOOT, start
+
+from instrument_agent.buffer.books import save_anchor, save_events
+from instrument_agent.buffer.outbox import Outbox
+from instrument_agent.buffer.reader import FILE_NAME
+from instrument_agent.buffer.retention import DAY_NS, KEPT_NS, Pruned, prune
+from instrument_agent.buffer.store import Store
+from instrument_agent.buffer.verify import verify
+from instrument_agent.core.anchors import Anchor, Utc
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_S, Activity, UnknownReason
+from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.step import begin
+
+LATER = Utc(UTC_NS + KEPT_NS + DAY_NS, NS_PER_S)
+
+
+def all_acknowledged(store: Store, name: str = "province") -> None:
+    Outbox(store, name).settle(store.rows("select max(id) from records")[0][0], {}, BOOT, 1)
+
+
+def test_old_epochs_that_have_arrived_are_pruned_to_what_is_kept_for_life(tmp_path: Path):
+    store = filled(tmp_path / "box")
+    all_acknowledged(store)
+    assert prune(store, LATER, ["province"]).records == 2 * 40
+    kept = dict(store.rows("select type, count(*) from records where epoch <> ? group by type", (store.epoch,)))
+    assert kept == {"epoch_started": 2, "lifecycle_event": 2, "time_anchor": 2}
+    report = verify(store, None)
+    assert report.differences == []
+    assert len(report.roots) == 2
+    assert report.unproven["lone_records"] == 6
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("now", "names"),
+    [
+        (None, ["province"]),
+        (Utc(UTC_NS + KEPT_NS - DAY_NS, 0), ["province"]),
+        (Utc(LATER.utc_ns, 3 * DAY_NS), ["province"]),
+        (LATER, []),
+        (LATER, ["province", "university"]),
+    ],
+    ids=["no time", "too young", "perhaps too young", "no destination", "one has not got it"],
+)
+def test_nothing_else_is_pruned(tmp_path: Path, now: Utc | None, names: list[str]):
+    store = filled(tmp_path / "box")
+    all_acknowledged(store)
+    assert prune(store, now, names) == Pruned()
+    store.close()
+
+
+def test_a_platform_that_comes_later_begins_behind_what_was_pruned(tmp_path: Path):
+    store = filled(tmp_path / "box")
+    all_acknowledged(store)
+    prune(store, LATER, ["province"])
+    batch = Outbox(store, "university").next_batch(10)
+    assert batch is not None
+    assert (batch.epoch, batch.entries[0].seq) == (store.epoch, 1)
+    store.close()
+
+
+def test_the_file_stops_growing_over_ten_years(tmp_path: Path):
+    store = Store(tmp_path, "box-1")
+    outbox = Outbox(store, "province")
+    sizes = []
+    for month in range(120):
+        at_ns = month * 30 * DAY_NS
+        store.begin_epoch(start(at_ns // NS_PER_S))
+        with store.write() as change:
+            save_anchor(change, Anchor(BOOT, at_ns, UTC_NS + at_ns, NS_PER_S, "ntp"))
+            for run in range(100):
+                a, b, c = (at_ns + (run * 3 + more) * NS_PER_S for more in range(3))
+                gap = Interval(b, c, Activity.UNKNOWN, UnknownReason.NOT_POLLED)
+                events = (Interval(a, b, Activity.RUNNING), RunSession(a, b, 0), gap)
+                save_events(change, NAME, begin(BOOT, c), events)
+        outbox.settle(store.rows("select max(id) from records")[0][0], {}, BOOT, 1)
+        prune(store, Utc(UTC_NS + at_ns, NS_PER_S), ["province"])
+        store.rows("pragma wal_checkpoint(truncate)")
+        sizes.append((tmp_path / FILE_NAME).stat().st_size)
+    assert sizes[-1] < 1.4 * sizes[17], "after the first 400 days only what is kept for life adds to it"
+    assert store.rows("select count(*) from records")[0][0] < 17 * 202 + 120 * 2
+    store.close()
