@@ -17,7 +17,7 @@ from instrument_agent.buffer.calendar_days import (
     save_midnight,
 )
 from instrument_agent.buffer.store import Store
-from instrument_agent.core.anchors import Anchor, Utc, utc_of
+from instrument_agent.core.anchors import Anchor, Sights, Utc
 from instrument_agent.core.days import (
     Idle,
     Stretch,
@@ -147,5 +147,6 @@ class Daybook:
 
 
 def _clock_of(known: list[Anchor], boot_id: str) -> Callable[[int], Utc | None]:
+    """Return the mapping from a boot's clock to UTC; it knows nothing of a boot without a sight of UTC."""
     of_boot = [anchor for anchor in known if anchor.boot_id == boot_id]
-    return lambda boottime_ns: utc_of(of_boot, boot_id, boottime_ns)
+    return Sights(of_boot).utc if of_boot else lambda _boottime_ns: None

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from instrument_agent.buffer.books import INTERVAL_COLUMNS, checked_interval
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
 from instrument_agent.core.ledger import Interval
-from instrument_agent.core.readings import Activity, UnknownReason
 from instrument_agent.core.records import Fact, RecordType
 
 
@@ -94,16 +94,17 @@ def boot_spans(source: Readable, instrument_id: str, first_epoch_number: int) ->
 
 
 def intervals_between(source: Readable, instrument_id: str, boot_id: str, from_ns: int, to_ns: int) -> list[Interval]:
-    """Return the closed intervals of a boot that touch [from, to)."""
+    """Return the closed intervals of a boot that touch [from, to).
+
+    Raises:
+        StoreDamaged: one of them does not fit its checksum.
+    """
     rows = source.rows(
-        "select start_ns, end_ns, activity, reason from intervals"
+        f"select {INTERVAL_COLUMNS} from intervals"  # noqa: S608  # a constant
         " where instrument_id = ? and boot_id = ? and start_ns < ? and end_ns > ? order by start_ns",
         (instrument_id, boot_id, to_ns, from_ns),
     )
-    return [
-        Interval(start, end, Activity(activity), None if reason is None else UnknownReason(reason))
-        for start, end, activity, reason in rows
-    ]
+    return [checked_interval(row) for row in rows]
 
 
 def daily_summaries(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:

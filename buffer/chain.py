@@ -8,6 +8,7 @@ from typing import Any
 
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.core.canonical import NO_HASH
+from instrument_agent.i18n import _
 
 COLUMNS = "id, epoch, seq, type, instrument_id, body, hash"
 AT_ONCE = 2000
@@ -36,7 +37,7 @@ class Chain:
 
     def faults(self, row: Row) -> list[Fault]:
         """Take the next row of the log; return what is wrong with it."""
-        _id, epoch, seq, _type, _instrument_id, body, digest = row
+        epoch, seq, body, digest = row[1], row[2], row[5], row[6]
         wrong = why_wrong(row)
         if wrong:
             self.ends[str(epoch)] = (seq if isinstance(seq, int) else 0, str(digest))
@@ -47,18 +48,18 @@ class Chain:
         if before is None or before == (seq - 1, record["prev_hash"]):
             return []
         if before[0] != seq - 1:
-            return [Fault(epoch, seq, f"follows seq {before[0]}")]
-        return [Fault(epoch, seq, f"does not name the hash of seq {before[0]}")]
+            return [Fault(epoch, seq, _("follows seq {seq}").format(seq=before[0]))]
+        return [Fault(epoch, seq, _("does not name the hash of seq {seq}").format(seq=before[0]))]
 
 
 def why_wrong(row: Row) -> str:
     """Return why a row is not the record that was written, from the row alone; empty if it is."""
-    _id, epoch, seq, type_, instrument_id, body, digest = row
+    epoch, seq, type_, instrument_id, body, digest = row[1:]
     if not isinstance(body, str) or hashlib.sha256(body.encode()).hexdigest() != digest:
-        return "does not fit its hash"
+        return _("does not fit its hash")
     record = json.loads(body)
     named = (record["epoch"], record["seq"], record["type"], record.get("instrument_id"))
-    return "" if named == (epoch, seq, type_, instrument_id) else "its columns do not fit it"
+    return "" if named == (epoch, seq, type_, instrument_id) else _("its columns do not fit it")
 
 
 def stands_for(record: dict[str, Any], digest: str) -> str:
@@ -93,7 +94,7 @@ def first_fault(source: Readable, after_id: int) -> Fault | None:
 
 def judged(chain: Chain, rooted: dict[str, tuple[int, str]], row: Row) -> Iterable[Fault]:
     """Return the faults of a row; up to the root of its epoch a record stands alone, its neighbours may be pruned."""
-    _id, epoch, seq = row[:3]
+    epoch, seq = row[1:3]
     root = rooted.get(epoch)
     if root is None or seq > root[0]:
         if root is not None and epoch not in chain.ends:

@@ -124,5 +124,7 @@ def refuse_strange(source: Readable, path: Path) -> None:
             _("{path} was written by a newer version of the agent").format(path=path),
             _("install that version or a later one; the file is left as it is"),
         )
-    if tables and applied != known[: len(applied) or 1]:
+    # By name to the letter: sqlite-utils reads this table by column names.
+    columns = {name for (name,) in source.rows("select name from pragma_table_info(?)", (LIST,))}
+    if tables and (applied != known[: len(applied) or 1] or not {"migration_set", "name", "applied_at"} <= columns):
         raise damaged(_("its list of schema steps"))

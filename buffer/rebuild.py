@@ -4,17 +4,15 @@ A lost record leaves a mark in its place, a ``fault`` of kind ``record_lost`` th
 names. So the chain can still be followed, seq stays gapless, and no platform waits for ever for what is not there.
 """
 
-import json
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, save_anchor, save_interval, save_state
+from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, save_interval, save_state
 from instrument_agent.buffer.chain import stands_for
 from instrument_agent.buffer.salvage import Found, Kept
+from instrument_agent.buffer.salvaged_log import in_order, named_ends, of_epoch, offsets_of
 from instrument_agent.buffer.store import Transaction
-from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.core.checkpoint import read_back
 from instrument_agent.core.ledger import Interval
@@ -63,9 +61,9 @@ def rebuild(change: Transaction, found: Found, box_id: str) -> Outcome:
     """Write everything that verifies; ``change`` is a transaction of the new, empty database."""
     outcome = Outcome()
     rooted = _roots(change, found, outcome)
-    epochs = _in_order(found)
-    offsets = _offsets(found, epochs)
-    ends = _named_ends(found)
+    epochs = in_order(found)
+    offsets = offsets_of(found, epochs)
+    ends = named_ends(found)
     position = 0
     for epoch in epochs:
         position = offsets[epoch] if offsets is not None else position
@@ -103,58 +101,6 @@ def _roots(change: Transaction, found: Found, outcome: Outcome) -> dict[str, tup
     return {epoch: (seq, digest) for epoch, seq, digest, _sum in rows}
 
 
-def _of_epoch(found: Found, epoch: str) -> dict[int, Kept]:
-    return {seq: kept for (of, seq), kept in found.records.items() if of == epoch}
-
-
-def _in_order(found: Found) -> list[str]:
-    """Return the epochs in the order they were begun: each names the one before it, and most know their place."""
-    places: dict[str, list[int]] = {}
-    for (epoch, _seq), kept in found.records.items():
-        places.setdefault(epoch, []).extend([] if kept.id is None else [kept.id])
-    before = {
-        epoch: str(kept.record["data"].get("previous_epoch", ""))
-        for (epoch, seq), kept in found.records.items()
-        if seq == 1
-    }
-    order = sorted(
-        (epoch for epoch in places if places[epoch]), key=lambda epoch: sorted(places[epoch])[len(places[epoch]) // 2]
-    )
-    left = [epoch for epoch in places if not places[epoch]]
-    while left:
-        fitting = [epoch for epoch in left if before.get(epoch) in order] or left[:1]
-        for epoch in fitting:
-            after = before.get(epoch, "")
-            order.insert(order.index(after) + 1 if after in order else len(order), epoch)
-            left.remove(epoch)
-    return order
-
-
-def _named_ends(found: Found) -> dict[str, tuple[int, str]]:
-    """Return the last seq and hash of each epoch, as the one after it names them."""
-    first = (kept.record["data"] for (_epoch, seq), kept in found.records.items() if seq == 1)
-    named = ((data.get("previous_epoch"), data.get("previous_seq"), data.get("previous_hash")) for data in first)
-    return {epoch: (seq, digest) for epoch, seq, digest in named if epoch and seq and digest}
-
-
-def _offsets(found: Found, epochs: list[str]) -> dict[str, int] | None:
-    """Return log position minus seq of each epoch, which is the same for all its records; None if not to be told."""
-    offsets: dict[str, int] = {}
-    ends = _named_ends(found)
-    end = 0
-    for epoch in epochs:
-        kept = _of_epoch(found, epoch)
-        votes = Counter(item.id - seq for seq, item in kept.items() if item.id is not None)
-        first = kept.get(1)
-        guess = end if first is None or first.record["data"].get("previous_epoch", "") in ("", *offsets) else None
-        offset = votes.most_common(1)[0][0] if votes else guess
-        if offset is None or offset < end:
-            return None
-        offsets[epoch] = offset
-        end = offset + max([*kept, ends.get(epoch, (0, ""))[0]])
-    return offsets
-
-
 def _epoch(
     change: Transaction, found: Found, epoch: str, span: tuple[int, str, int, str], context: tuple[str, int, Outcome]
 ) -> int:
@@ -164,7 +110,7 @@ def _epoch(
     """
     box_id, offset, outcome = context
     root_seq, link, named_seq, named_hash = span
-    kept = _of_epoch(found, epoch)
+    kept = of_epoch(found, epoch)
     last_seq = max([*kept, named_seq])
     for seq in sorted(number for number in kept if number <= root_seq):
         _insert(change, offset + seq, kept[seq].record, kept[seq].body, kept[seq].hash)
@@ -214,7 +160,7 @@ def _epoch_rows(change: Transaction, found: Found, epochs: list[str]) -> None:
     if any(later <= earlier for earlier, later in pairwise(filled)):
         filled = list(range(1, len(epochs) + 1))
     for number, epoch in zip(filled, epochs, strict=True):
-        kept = _of_epoch(found, epoch)
+        kept = of_epoch(found, epoch)
         first = kept[min(kept)].record
         row = known.get(epoch, (None,) * 7)
         started_ns = row[3] if isinstance(row[3], int) else first["at_ms"] * NS_PER_MS

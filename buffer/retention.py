@@ -78,7 +78,7 @@ def _edge(source: Readable, before_utc_ns: int) -> Edge | None:
 
 def _released_id(source: Readable, destinations: Sequence[str]) -> int:
     """Return up to where every destination has acknowledged the log; with none, nothing is released."""
-    marks: dict[str, int] = dict(source.rows("select name, acked_id from destinations"))  # type: ignore[arg-type]  # pairs
+    marks: dict[str, int] = dict(source.rows("select name, acked_id from destinations"))
     return min((marks.get(name, 0) for name in destinations), default=0)
 
 

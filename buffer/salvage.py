@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 RECORD = re.compile(rb'(\{"at_ms":[^\x00]{1,8000}?\})([0-9a-f]{64})', re.DOTALL)
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite says of a broken file; its own message may quote bytes that are no text."""
 MENDED_BYTES = 8192
 """Longest text in which a flipped bit is looked for."""
 TRIED_ONE_BY_ONE = 100_000
@@ -56,7 +58,7 @@ def found_in(path: Path, tables: dict[str, str]) -> Found:
             for name, columns in tables.items():
                 rows = rows_of(connection, name, columns)
                 found.tables[name] = [tuple(_text(value) for value in row) for row in rows]
-    except sqlite3.Error:
+    except BROKEN:
         pass  # so little of it is left that SQLite does not open it: the bytes are
     for body, digest in _in_the_bytes(path):
         _take(found, [], None, body, digest)
@@ -90,7 +92,7 @@ def _until_broken(connection: sqlite3.Connection, sql: str) -> tuple[list[tuple[
     rows: list[tuple[Any, ...]] = []
     try:
         rows.extend(connection.execute(sql))
-    except sqlite3.Error:
+    except BROKEN:
         return rows, False
     return rows, True
 

@@ -187,4 +187,3 @@ def anchors_of(records: Iterable[Record]) -> list[Anchor]:
 def secret_problems(secret: str, *texts: str) -> list[str]:
     """Return where a canary stands that should be known to nobody."""
     return [f"the secret stands in: {text[max(0, at - 80) : at]}" for text in texts if (at := text.find(secret)) >= 0]
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -91,7 +92,10 @@ def session_row(record: dict[str, Any], times: Chronology, zone: ZoneInfo) -> di
         sure = moment.utc if moment.quality in {Quality.EXACT, Quality.GOOD} else None
         row[name] = sure and _local(sure.utc_ns, zone)
         bounds[f"{name}_earliest"] = _local(moment.earliest_ns, zone)
-        bounds[f"{name}_latest"] = _local(moment.latest_ns, zone, late=True)
+        # A run cut off by a power loss may have gone on unseen for a while.
+        later_ns = data.get("end_uncertainty_ms", 0) * NS_PER_MS if name == "end" else 0
+        latest_ns = None if moment.latest_ns is None else moment.latest_ns + later_ns
+        bounds[f"{name}_latest"] = _local(latest_ns, zone, late=True)
     errors_ms = [moment.utc.in_ms()[1] for moment in moments if moment.utc is not None]
     return row | {
         "running_s": data["running_ms"] / 1000,
@@ -181,7 +185,8 @@ def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
     for column in table.columns[1:3]:
         column.no_wrap = True  # a time is of use only if it is whole
     for row in rows:
-        error = words.NOTHING if row["utc_error_s"] is None else f"± {row['utc_error_s']:.0f} s"
+        known = row["start"] is not None and row["end"] is not None
+        error = f"± {ceil(row['utc_error_s'])} s" if known else words.NOTHING
         table.add_row(
             row["instrument_id"],
             _shown(row, "start"),

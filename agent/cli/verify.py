@@ -1,8 +1,8 @@
 """``instrument-agent verify``: what of a database is proven, and what is not."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,10 +37,22 @@ def verify(config_path: Path, database: Path | None, json_wanted: bool) -> None:
     finally:
         reader.close()
     if json_wanted:
-        click.echo(as_json({"ok": not report.count, "database": str(database), **asdict(report)}))
+        click.echo(as_json(_plain(report, database)))
     else:
         _print(report, database)
     sys.exit(1 if report.count else 0)
+
+
+def _plain(report: Report, database: Path) -> dict[str, Any]:
+    return {
+        "ok": not report.count,
+        "database": str(database),
+        "proven": dict(report.proven),
+        "not_proven": dict(+report.unproven),
+        "roots": report.roots,
+        "differences": report.count,
+        "sentences": report.differences,
+    }
 
 
 def _walked(reader: Reader, database: Path) -> Report:

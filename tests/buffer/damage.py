@@ -30,10 +30,11 @@ def filled(state_dir: Path, epochs: int = 3, runs: int = 20) -> Store:
     """Fill a database as the agent would: each second running, then unknown; the first 50 records are delivered."""
     state_dir.mkdir()
     at_s = 0
+    store = Store(state_dir, "box-1")
     for number in range(epochs):
         if number:
             store.close()
-        store = Store(state_dir, "box-1")
+            store = Store(state_dir, "box-1")
         store.begin_epoch(start(at_s))
         with store.write() as change:
             save_anchor(change, Anchor(BOOT, at_s * NS_PER_S, UTC_NS + at_s * NS_PER_S, NS_PER_S, "platform:province"))

@@ -121,7 +121,7 @@ def test_a_kill_between_the_renames_is_made_good(state_dir: Path, tmp_path: Path
 def test_a_record_that_changed_under_the_running_agent_is_never_sent(state_dir: Path):
     store = open_books(state_dir, "box-1", UTC_NS)
     outbox = Outbox(store, "province")
-    outbox.rewind(store.rows("select epoch from records limit 1")[0][0], 1)
+    outbox.rewind(store.rows("select epoch from records order by id limit 1")[0][0], 1)
     edit(state_dir, "update records set body = replace(body, 'running_ms', 'running_mt') where id = 10")
     with pytest.raises(StoreDamaged):
         outbox.next_batch(100)
@@ -145,9 +145,7 @@ def newer(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "words"), [(foreign, "not one of this agent"), (newer, "newer version")])
-def test_what_is_not_ours_to_mend_is_named_and_left_alone(
-    state_dir: Path, change: Callable[[Path], None], words: str
-):
+def test_what_is_not_ours_to_mend_is_named_and_left_alone(state_dir: Path, change: Callable[[Path], None], words: str):
     change(state_dir)
     before = (state_dir / FILE_NAME).read_bytes()
     with pytest.raises(StoreUnavailable, match=words) as caught:

@@ -3,8 +3,8 @@
 import json
 import shutil
 import sqlite3
-import sys
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 

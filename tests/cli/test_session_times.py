@@ -30,6 +30,13 @@ def test_a_session_near_an_anchor_has_local_times_and_an_error_rounded_up():
     assert (row["start_earliest"], row["end_latest"]) == ("2026-11-22T15:59:59+08:00", "2026-11-22T17:00:03+08:00")
 
 
+def test_a_run_cut_off_by_a_power_loss_may_have_ended_later():
+    cut = record("a", 0, 3601)
+    cut["data"]["end_uncertainty_ms"] = 120_000
+    row = session_row(cut, Chronology(BOOTS, [FIRST]), SHANGHAI)
+    assert (row["end"], row["end_latest"]) == ("2026-11-22T17:00:01+08:00", "2026-11-22T17:02:03+08:00")
+
+
 def test_a_session_of_a_boot_that_never_learned_the_time_shows_its_bounds():
     row = session_row(record("b", 0, 3600), Chronology(BOOTS, [FIRST, LAST]), SHANGHAI)
     assert (row["start"], row["end"], row["quality"]) == (None, None, "bounded")

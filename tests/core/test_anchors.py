@@ -1,6 +1,8 @@
 """UTC of a moment of a boot, from the sights of UTC in that boot."""
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -142,6 +144,19 @@ def test_two_anchors_contradict_each_other_only_beyond_error_and_drift():
     assert not contradict(first, anchor(HOUR_NS, shift_s=2.35))
     assert contradict(first, anchor(HOUR_NS, shift_s=2.37))
     assert contradict(anchor(HOUR_NS, shift_s=-2.37), first)
+
+
+def test_the_worked_example_for_auditors_is_what_comes_out():
+    text = (Path(__file__).parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
+    rows = re.findall(r"boottime_ms +(\d+) +utc_ms (\d+) +error_ms (\d+) +source (\S+)", text)
+    sights = Sights([Anchor(BOOT, *(int(value) * 10**6 for value in row[:3]), row[3]) for row in rows])
+    [start_ms, end_ms] = (int(value) for value in re.findall(r"start_ms (\d+) +end_ms (\d+)", text)[0])
+    start, end = sights.utc(start_ms * 10**6), sights.utc(end_ms * 10**6)
+    assert f"{start.utc_ns / 10**6:.1f}, which is" in text
+    assert f"{end.utc_ns / 10**6:.1f} ±" in text
+    assert {f"{utc.error_ns / 10**6:.1f}" for utc in (start, end)} == {"1453.8"}
+    assert max(utc.in_ms()[1] for utc in (start, end)) == 1455
+    assert '"utc_error_s": 1.455' in text
 
 
 @st.composite

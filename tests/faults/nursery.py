@@ -104,7 +104,7 @@ def live(question: dict[str, Any]) -> None:
     try:
         status = Agent(load_config(Path(question["config"])), clock).run(Notifier())
     except BaseException as error:
-        print(f"died of {error!r}", file=sys.stderr)
+        sys.stderr.write(f"died of {error!r}\n")
         raise
     finally:
         os._exit(status)

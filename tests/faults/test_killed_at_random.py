@@ -5,6 +5,7 @@
 
 import os
 import random
+import sys
 import threading
 import time
 import uuid
@@ -125,7 +126,9 @@ def await_settled(ledger: RecordingLedger, box: Box) -> None:
             return  # the oracle says what is missing
 
 
-def restore_again_and_again(ledger: RecordingLedger, directory: Path, rng: random.Random, stop: threading.Event) -> None:
+def restore_again_and_again(
+    ledger: RecordingLedger, directory: Path, rng: random.Random, stop: threading.Event
+) -> None:
     """Put the platform back to what it was a moment ago, until told to stop."""
     backup = directory / "backup.db"
     while not stop.is_set():
@@ -179,7 +182,7 @@ def test_nothing_is_lost_or_doubled_by_kills_lost_replies_and_restored_platforms
             done.result()
     found = [f"{box.name}: {sentence}" for box in boxes for sentence in problems(ledger, box)]
     told = f"{sum(box.kills for box in boxes)} kills, {line.lost} lost replies, {ledger.restored} restored platforms, "
-    print(f"\n{told}{len(ledger.items())} records of {sum(len(box.boots) for box in boxes)} boots")
+    sys.stdout.write(f"\n{told}{len(ledger.items())} records of {sum(len(box.boots) for box in boxes)} boots\n")
     assert not found, "\n".join(found[:20])
     assert line.lost > 0
     assert ledger.restored > 0

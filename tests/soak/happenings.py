@@ -117,7 +117,7 @@ PER_DAY: Mapping[str, float] = {
     "a driver fails": 8.0,
     "the platform fails": 4.0,
     "no network for days": 0.04,
-    "the platform is restored": 0.15,
+    "the platform is restored": 0.3,
     "the wall clock steps": 0.5,
     "the card fails": 0.3,
 }

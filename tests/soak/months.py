@@ -72,9 +72,10 @@ def main() -> int:
     first, _, last = sys.argv[1].partition("-")
     wrong: list[int] = []
     for over in months(range(int(first), int(last or first) + 1)):
-        print(f"seed {over.seed}: {over.figures}", *over.problems, sep="\n  ", flush=True)
+        sys.stdout.write("\n  ".join([f"seed {over.seed}: {over.figures}", *over.problems]) + "\n")
+        sys.stdout.flush()
         wrong += [over.seed] if over.problems else []
-    print(f"wrong: {wrong}" if wrong else "every month is whole")
+    sys.stdout.write(f"wrong: {wrong}\n" if wrong else "every month is whole\n")
     return 1 if wrong else 0
 
 

@@ -1,8 +1,9 @@
 """What must be true of a world when its time is over."""
 
+from machine import BOX, BRIDGE_S, CHECKPOINT_S, GAP_S, MIN_OFF_S, MIN_ON_S, POLL_S
 from oracle import anchors_of, chains, conservation_problems, delivery_problems, twice_problems
 from truth import NS, truth_problems
-from world import BORN_UTC_NS, BOX, BRIDGE_S, CHECKPOINT_S, GAP_S, MIN_OFF_S, MIN_ON_S, POLL_S, World
+from world import BORN_UTC_NS, World
 
 from instrument_agent.core.anchors import utc_of
 
@@ -54,5 +55,7 @@ def _utc(world: World) -> list[str]:
         utc = utc_of([anchor for anchor in anchors if anchor.boot_id == record["boot_id"]], record["boot_id"], at_ns)
         if utc is not None and abs(utc.utc_ns - BORN_UTC_NS - boot.true_ns(at_ns)) > utc.error_ns + 2_000_000:
             off_s = (utc.utc_ns - BORN_UTC_NS - boot.true_ns(at_ns)) / NS
-            found.append(f"UTC of {record['type']} {record['seq']} is off by {off_s:.3f} s, {utc.error_ns / NS:.3f} said")
+            found.append(
+                f"UTC of {record['type']} {record['seq']} is off by {off_s:.3f} s, {utc.error_ns / NS:.3f} said"
+            )
     return found[:5]

@@ -9,89 +9,34 @@ outbox and delivery. A wait of the product lets the world go on until it is over
 import heapq
 import os
 import random
-import shutil
+import re
 import sqlite3
-import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from happenings import DRIVER_FAULTS, FAULTS, PER_DAY, PLATFORM_FAULTS, TOLD, Killed, Line, Stopped
+from machine import CHECKPOINT_S, POLL_S, NoSocket, SimClock, SimDriver, write_config
 from oracle import RecordingLedger
-from truth import NS, Boot, Truth, random_truth
+from truth import NS, Boot, random_truth
 
 from instrument_agent import daemon
 from instrument_agent.buffer.lock import StateLock
 from instrument_agent.config import load_config
-from instrument_agent.core.errors import DeviceUnavailable, StoreUnavailable
-from instrument_agent.core.readings import Channel, Value
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.notify import Notifier
-from instrument_agent.poll.bus import Bus
 from instrument_agent.poll.guard import Guard
 
-BOX = "soak-box"
 BORN_UTC_NS = 1_795_334_400 * NS  # 2026-11-22T08:00:00Z, the beginning of the world
-POLL_S, GAP_S, BRIDGE_S, CHECKPOINT_S = 60.0, 150.0, 600.0, 600.0
-MIN_ON_S, MIN_OFF_S, OFF_SETTLE_S = 120.0, 180.0, 120.0
 TICK_NS, DAYS_NS, DELIVER_NS, BEAT_NS = 60 * NS, 600 * NS, 60 * NS, 1800 * NS
 SYNCHRONIZE_NS = 2048 * NS
-
-
-class SimClock:
-    """The clocks of the present boot; whoever waits through it lets the world go on."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self.boot_id = world.boot.boot_id
-
-    def boottime_ns(self) -> int:
-        return self._world.boot.boottime_ns(self._world.now_ns)
-
-    def utc_ns(self) -> int:
-        return self._world.utc_ns() + self._world.wall_off_ns
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        if not event.is_set():
-            self._world.let_pass(self._world.now_ns + max(0, round(seconds * NS)))
-        return event.is_set()
-
-
-class SimDriver:
-    """A meter that tells the truth unless a fault is on it."""
-
-    def __init__(self, world: "World", truth: Truth) -> None:
-        self._world = world
-        self._truth = truth
-
-    @property
-    def channels(self) -> list[Channel]:
-        return [Channel("power_w", "W", 0.0, 1e5)]
-
-    def open(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def read(self, timeout_s: float) -> Mapping[str, Value]:
-        del timeout_s
-        world = self._world
-        fault, until_ns = world.driver_faults.get(self._truth.instrument_id, ("", 0))
-        if world.now_ns < until_ns:
-            world.seen[f"driver {fault}"] += 1
-            if fault == "unavailable":
-                raise DeviceUnavailable("no answer")
-            if fault == "error":
-                raise RuntimeError("a bug in the driver")
-            if fault == "hung":
-                world.let_pass(until_ns)
-                raise DeviceUnavailable("answered far too late")
-            return {"nonsense": {"power_w": None}, "implausible": {"power_w": -5e9}, "absent": {}}[fault]
-        return {"power_w": self._truth.power_w(world.now_ns / NS)}
+WRITES = re.compile(r"\s*(insert|update|delete|commit)", re.IGNORECASE)
+SOON_AGAIN = 0.2
+"""Of so many starts the agent does not come far: what it had taken up was not yet written down."""
 
 
 class World:
@@ -125,7 +70,7 @@ class World:
         self.expected = [f"driver {fault}" for fault in DRIVER_FAULTS]
         self.expected += [f"platform {fault}" for fault in PLATFORM_FAULTS] + list(TOLD)
         self._quiet = False
-        write_config(directory / "box.toml", directory, [truth for truth in self.truths])
+        write_config(directory / "box.toml", directory, self.truths)
         self.plan(days)
 
     def state_size(self) -> int:
@@ -154,11 +99,10 @@ class World:
 
     def new_boot(self) -> Boot:
         boot_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        # It takes a while from the power to the agent.
-        origin_ns = max(0, self.now_ns - round(self.rng.uniform(5, 40) * NS))
         self.has_time_server = self.rng.random() < 0.6
         self.synchronized.unlink(missing_ok=True)  # it lies in RAM
-        self.boots[boot_id] = Boot(boot_id, origin_ns, self.rng.randint(-80, 80))
+        self.boots[boot_id] = Boot(boot_id, self.now_ns, self.rng.randint(-80, 80))
+        self.now_ns += round(self.rng.uniform(5, 40) * NS)  # from the power to the agent
         return self.boots[boot_id]
 
     def let_pass(self, until_ns: int) -> None:
@@ -244,6 +188,8 @@ class World:
             self._stop()
             self._away()
         except StoreUnavailable:
+            if self.now_ns >= self.storage_fault_ns[1]:
+                raise  # nothing is wrong with the card
             self.seen["start refused by the card"] += 1
             self._drop()
             self.now_ns += 10 * NS
@@ -263,6 +209,8 @@ class World:
             for station in bus._stations:
                 driver = SimDriver(self, truth)
                 station.guard = Guard(truth.instrument_id, driver, self.agent.clock, 1.0, POLL_S)
+        if not self._quiet and self.rng.random() < SOON_AGAIN:
+            self.at(self.lasting_ns(self.rng.choice([15, 300])), lambda: FAULTS["killed"](self))
         self._due_ns = dict.fromkeys([*self.agent.buses, "deliver", "beat", "hung", "time server", "tick"], self.now_ns)
 
     def _stop(self) -> None:
@@ -342,31 +290,11 @@ class World:
             if not self.statements_left:
                 self.seen["killed in a transaction"] += 1
                 raise Killed(reboot=self.rng.random() < 0.3)
-        if self.now_ns < self.storage_fault_ns[1] and sql.lstrip()[:6].lower() in ("insert", "update", "delete", "commit"):
+        if self.now_ns < self.storage_fault_ns[1] and sql.lstrip()[:6].lower() in (
+            "insert",
+            "update",
+            "delete",
+            "commit",
+        ):
             self.seen["writes refused by the card"] += 1
             raise sqlite3.OperationalError("database or disk is full")
-
-
-class NoSocket:
-    """Stands where the control socket is served on threads, which this world has none of."""
-
-    def __init__(self, *_arguments: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def write_config(path: Path, directory: Path, truths: list[Truth]) -> None:
-    """Write the ordinary config file of the box; what the mock would play is replaced by the world."""
-    lines = ["[box]", f'id = "{BOX}"', f'state_dir = "{directory / "state"}"', f'runtime_dir = "{directory / "run"}"']
-    lines += [f"checkpoint_s = {CHECKPOINT_S}"]
-    lines += ["[[destination]]", 'name = "platform"', 'url = "http://127.0.0.1:9"', "batch_records = 50"]
-    for truth in truths:
-        lines += ["[[instrument]]", f'id = "{truth.instrument_id}"', f"poll_s = {POLL_S}", "[instrument.driver]"]
-        lines += ['name = "mock"', "script = [1.0]", "[instrument.activity]", f"off_below = {truth.off_below_w}"]
-        lines += [f"run_above = {truth.run_above_w}", f"run_below = {truth.run_below_w}", f"min_on_s = {MIN_ON_S}"]
-        lines += [f"min_off_s = {MIN_OFF_S}", f"off_settle_s = {OFF_SETTLE_S}", f"gap_s = {GAP_S}"]
-        lines += [f"bridge_s = {BRIDGE_S}"]
-    path.write_text("\n".join(lines), encoding="utf-8")
-
