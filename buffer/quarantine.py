@@ -15,7 +15,7 @@ from pathlib import Path
 from instrument_agent.buffer.books import INTERVAL_COLUMNS, anchors, checked_interval, states
 from instrument_agent.buffer.chain import first_fault
 from instrument_agent.buffer.headfile import lost_tail, read_head, sync_directory
-from instrument_agent.buffer.migrations import refuse_strange
+from instrument_agent.buffer.migrations import LIST, refuse_strange
 from instrument_agent.buffer.reader import FILE_NAME, Reader, damaged
 from instrument_agent.buffer.rebuild import WANTED, rebuild
 from instrument_agent.buffer.salvage import found_in
@@ -85,8 +85,16 @@ def why_damaged(state_dir: Path) -> str:
 
 def _look(reader: Reader, *, whole: bool) -> None:
     """Look at the database; raises what is wrong with it."""
-    for columns, table in ((columns, table) for table, columns in WANTED.items()):
-        reader.rows(f"select {columns} from {table} limit 1")  # noqa: S608  # names of ours
+    limit = -1 if whole else NEWEST
+    for table in (*WANTED, "configured", "findings", LIST):
+        columns = WANTED.get(table, "*")
+        reader.rows(f"select {columns} from {table} order by rowid desc limit ?", (limit,))  # noqa: S608  # names of ours
+    strayed = (
+        "select count(*) from (select * from epochs order by number desc limit ?) e left join records r"
+        " on r.epoch = e.epoch and r.seq = 1 where json_extract(r.body, '$.boot_id') is not e.boot_id"
+    )
+    if reader.rows(strayed, (limit,))[0][0]:
+        raise damaged(_("an epoch does not fit its first record"))
     if (whole or reader.path.stat().st_size <= SMALL_BYTES) and reader.rows("pragma quick_check(1)") != [("ok",)]:
         raise damaged(_("its pages do not fit together"))
     newest_id = reader.rows("select coalesce(max(id), 0) from records")[0][0]
@@ -103,7 +111,6 @@ def _look(reader: Reader, *, whole: bool) -> None:
         )
     states(reader)
     anchors(reader)
-    limit = -1 if whole else NEWEST
     for row in reader.rows(f"select {INTERVAL_COLUMNS} from intervals order by rowid desc limit ?", (limit,)):  # noqa: S608
         checked_interval(row)
 

@@ -10,8 +10,8 @@ from instrument_agent.sandbox.traces import PowerTrace
 
 DETECTION = Path(__file__).parents[3] / "shared" / "detection"
 NAME = "hotplate_thermostat"
-SPEED = 300.0
-POLL_S = 6.0  # 20 ms on the wall: a 9,600 baud line answers in about ten
+SPEED = 500.0
+POLL_S = 10.0  # 20 ms on the wall: a 9,600 baud line answers in about ten
 AROUND_S = 300.0
 TOLERANCE_S = 10.0  # tol_s of this trace in META.csv
 
@@ -79,7 +79,7 @@ def test_every_labelled_run_of_a_real_hot_plate_reaches_the_platform(tmp_path):
     windows = around(runs)
     source = Playback(PowerTrace.from_csv(DETECTION / "traces" / f"{NAME}.csv"), windows)
     with Rig(tmp_path, {"hotplate": source}, speed=SPEED) as rig:
-        activity = "off_below = 5\nrun_above = 100\nmin_on_s = 60\nmin_off_s = 300\ngap_s = 600\nbridge_s = 1200"
+        activity = "off_below = 5\nrun_above = 100\nmin_on_s = 60\nmin_off_s = 300\ngap_s = 1000\nbridge_s = 2000"
         rig.configure({"platform": rig.start_platform()}, activity=activity, poll_s=POLL_S)
         rig.start_agent()
         source.start_s = rig.now_s()
