@@ -16,8 +16,9 @@ demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, p
 test: $(VENV)/dev-ready ## all tests (under 6 minutes)
 	$(BIN)/python -m pytest
 
-faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1)
-	KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -s --timeout=3600 tests/faults
+faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), and 500 flipped bits
+	KILLS=$(or $(KILLS),1000) BIT_FLIPS=$(or $(BIT_FLIPS),500) \
+		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py
 
 soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clock (SEEDS=1-200)
 	$(BIN)/python tests/soak/months.py $(or $(SEEDS),1-200)

@@ -22,8 +22,8 @@ SUMMED = {
 
 
 @migrations()
-def m001_first_schema(db: sqlite_utils.Database) -> None:
-    """Create the log of records and everything the agent resumes from."""
+def m001_log(db: sqlite_utils.Database) -> None:
+    """Create the log of records and what each destination has of it."""
     db.table("epochs").create(
         {
             "number": int,
@@ -54,6 +54,11 @@ def m001_first_schema(db: sqlite_utils.Database) -> None:
         pk=("destination", "record_id"),
         not_null={"reason"},
     )
+
+
+@migrations()
+def m001_books(db: sqlite_utils.Database) -> None:
+    """Create the books of the instruments and what they are resumed from."""
     db.table("intervals").create(
         {"instrument_id": str, "boot_id": str, "start_ns": int, "end_ns": int, "activity": str, "reason": str},
         pk=("instrument_id", "boot_id", "start_ns"),
