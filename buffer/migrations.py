@@ -57,7 +57,7 @@ def m001_log(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def m001_books(db: sqlite_utils.Database) -> None:
+def m002_books(db: sqlite_utils.Database) -> None:
     """Create the books of the instruments and what they are resumed from."""
     db.table("intervals").create(
         {"instrument_id": str, "boot_id": str, "start_ns": int, "end_ns": int, "activity": str, "reason": str},
@@ -73,7 +73,7 @@ def m001_books(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def m002_days(db: sqlite_utils.Database) -> None:
+def m003_days(db: sqlite_utils.Database) -> None:
     """Create what calendar days are counted from: the next day of each instrument, and midnights on boot clocks."""
     db.table("days").create(
         {
@@ -94,7 +94,7 @@ def m002_days(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def m003_checksums_and_roots(db: sqlite_utils.Database) -> None:
+def m004_checksums_and_roots(db: sqlite_utils.Database) -> None:
     """Give intervals, anchors and watermarks a checksum; keep what verification starts from, and what was found."""
     for table, columns in SUMMED.items():
         db.table(table).add_column("row_sum", str)

@@ -45,7 +45,7 @@ DAMAGE = {
     "a watermark": "update destinations set acked_id = acked_id + 7",
     "an epoch": "update epochs set boot_id = replace(boot_id, '1', '3') where number = 2",
     "a text": "update configured set data = cast(x'c328' as text)",
-    "a migration": "update _sqlite_migrations set name = 'm001_first_schemb' where name like 'm001%'",
+    "a migration": "update _sqlite_migrations set name = 'm001_lof' where name like 'm001%'",
 }
 
 
