@@ -236,7 +236,8 @@ class Agent:
     def _close_days(self) -> None:
         """Close the calendar days that can be closed, looking once a minute."""
         now_ns = self.clock.boottime_ns()
-        if now_ns < self._days_at_ns:
+        # What is not written down yet would be missing in the sums of a day that is never opened again.
+        if now_ns < self._days_at_ns or self.recorder.storage_error:
             return
         self._days_at_ns = now_ns + DAYS_EVERY_NS
         try:

@@ -1,6 +1,5 @@
 """Closes calendar days: once its end is known and settled, a day becomes a record and is never opened again."""
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -29,11 +28,8 @@ from instrument_agent.core.days import (
     local_day,
     midnights,
 )
-from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.step import State
-
-log = logging.getLogger(__name__)
 
 KNOWN_TO_NS = 60 * NS_PER_S
 """A day is closed once the UTC of its end is known this well."""
@@ -124,8 +120,11 @@ class Daybook:
         marks_ns = (self._mark(span.boot_id, clock, utc_ns, begin_ns) for utc_ns in day_ns)
         from_ns, to_ns = (min(max(mark_ns, begin_ns), end_ns) for mark_ns in marks_ns)
         chain = intervals_between(self._store, instrument_id, span.boot_id, from_ns, to_ns)
-        grown: list[Interval] = [state.line.open] if current else []
-        return Stretch(begin.utc_ns, end.utc_ns, clipped([*chain, *grown], from_ns, to_ns))
+        if current:
+            # A bus may have closed the open interval since this state was taken: it counts once, as it was then.
+            growing = state.line.open
+            chain = [*(item for item in chain if item.start_ns < growing.start_ns), growing]
+        return Stretch(begin.utc_ns, end.utc_ns, clipped(chain, from_ns, to_ns))
 
     def _mark(self, boot_id: str, clock: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
         """Return where a midnight lies on a boot's clock: where it was put first, for all instruments and both days."""

@@ -88,6 +88,17 @@ def test_a_day_whose_end_is_not_known_within_a_minute_waits_for_a_better_sight_o
     assert len(box.close()) == 1
 
 
+def test_an_interval_that_is_closed_while_the_day_is_counted_counts_once(tmp_path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-02T17:00", 100.0)
+    taken = box.state  # what the daemon's tick took before a bus went on
+    box.until("2026-03-02T18:00", 1.0)
+    box.daybook.close_due({"xrd-1": taken})
+    (day,) = box.close()
+    assert day["standby_ms"] + day["unknown_ms"] == DAY
+    assert abs(day["clock_residual_ms"]) <= 4
+
+
 def test_one_powered_minute_ends_the_streak_and_an_unreachable_device_does_not_lengthen_it(tmp_path):
     box = Calendar(tmp_path, "2026-03-01T16:00")
     box.until("2026-03-03T16:00", 1.0)
