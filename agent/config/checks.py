@@ -34,8 +34,10 @@ def check_unique(tables: Sequence[tuple[KeyPath, Values]], key: str, book: Noteb
 
 def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Notebook) -> None:
     """Note thresholds and times that contradict each other; ``values`` are those of the activity table."""
+    _check_kind(values, at, book)
     off_below = values.get("off_below")
-    run_above = values.get("run_above", math.inf)
+    run_above = values.get("run_above")
+    run_above = math.inf if run_above is None else run_above
     run_below = values.get("run_below")
     if off_below is not None and off_below <= 0:
         book.note((*at, "off_below"), _("must be greater than 0"), _("below it the instrument counts as off"))
@@ -51,6 +53,19 @@ def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Note
     if gap_s is not None and poll_s is not None and poll_s >= gap_s:
         problem = _("must be longer than poll_s ({poll_s} s), or all time would be unknown")
         book.note((*at, "gap_s"), problem.format(poll_s=poll_s))
+
+
+def _check_kind(values: Values, at: KeyPath, book: Notebook) -> None:
+    """Note thresholds that are missing, or that stand beside states, which need none."""
+    if values.get("states") is not None:
+        for key in ("off_below", "run_above", "run_below"):
+            if values.get(key) is not None:
+                problem = _("states and thresholds exclude each other")
+                book.note((*at, key), problem, _("leave this key out, or the states"))
+    elif "states" in values:  # it is missing where what stands there was noted already
+        for key in ("off_below", "run_above"):
+            if key in values and values[key] is None:
+                book.note((*at, key), _("this key is required"))
 
 
 def _note_order(less: tuple[str, float], more: tuple[str, float], at: KeyPath, book: Notebook) -> None:

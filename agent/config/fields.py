@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from instrument_agent.config.mistakes import Unfit, nearest, shortened
 from instrument_agent.control import LONGEST_PATH, SOCKET_NAME
+from instrument_agent.core.readings import Activity
 from instrument_agent.i18n import _
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,6 +51,19 @@ def check_idle_levels(days: object) -> None:
     whole = isinstance(days, list) and all(type(day) is int and day > 0 for day in days)
     if not (isinstance(days, list) and whole and days and sorted(set(days)) == days):
         raise Unfit(_("must be whole days, each more than the one before"), _("for example [30, 90, 180]"))
+
+
+def check_states(states: object) -> None:
+    """Check what raw states mean: a table from each state to an activity."""
+    if not isinstance(states, dict) or not states:
+        raise Unfit(_("must be a table of states"), 'states = { closed = "running", open = "standby" }')
+    known = [activity.value for activity in Activity]
+    for code, name in states.items():
+        if name not in known:
+            raise Unfit(
+                _("the state {state} must mean one of {names}").format(state=shortened(code), names=", ".join(known)),
+                nearest(str(name), known),
+            )
 
 
 def check_timezone(name: str) -> None:

@@ -20,14 +20,15 @@ from instrument_agent.config.fields import (
     check_identifier,
     check_idle_levels,
     check_runtime_dir,
+    check_states,
     check_timezone,
     check_url,
 )
 from instrument_agent.config.file import read_bytes, read_config_file
 from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Notebook, nearest
-from instrument_agent.core.activity import Rules
+from instrument_agent.core.activity import STATE_OFF_BELOW, STATE_RUN_ABOVE, Rules
 from instrument_agent.core.errors import ConfigError
-from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.readings import NS_PER_S, Activity
 from instrument_agent.drivers.protocol import Driver
 from instrument_agent.drivers.registry import driver_class, driver_names
 from instrument_agent.i18n import _
@@ -71,15 +72,16 @@ class DestinationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityConfig:
-    """How an instrument is judged; thresholds are in the unit of ``channel``.
+    """How an instrument is judged: by thresholds in the unit of ``channel``, or by what its raw ``states`` mean.
 
     Without ``run_below`` a run ends under the same value above which it begins.
     """
 
     channel: str = "power_w"
-    off_below: float
-    run_above: float
+    off_below: float | None = None
+    run_above: float | None = None
     run_below: float | None = None
+    states: dict[str, str] | None = field(default=None, metadata={"check": check_states})
     min_on_s: float = field(default=60.0, metadata={"low": 0, "high": 86_400})
     min_off_s: float = field(default=120.0, metadata={"low": 0, "high": 86_400})
     off_settle_s: float = field(default=10.0, metadata={"low": 0, "high": 86_400})
@@ -88,16 +90,20 @@ class ActivityConfig:
 
     def rules(self) -> Rules:
         """Return the same for the core, in nanoseconds."""
+        low, high = (STATE_OFF_BELOW, STATE_RUN_ABOVE) if self.states else (self.off_below, self.run_above)
+        if low is None or high is None:
+            raise ValueError("check_activity lets no table pass that has neither states nor thresholds")
         return Rules(
             channel=self.channel,
-            off_below=self.off_below,
-            run_above=self.run_above,
-            run_below=self.run_above if self.run_below is None else self.run_below,
+            off_below=low,
+            run_above=high,
+            run_below=high if self.run_below is None else self.run_below,
             min_on_ns=round(self.min_on_s * NS_PER_S),
             min_off_ns=round(self.min_off_s * NS_PER_S),
             off_settle_ns=round(self.off_settle_s * NS_PER_S),
             gap_ns=round(self.gap_s * NS_PER_S),
             bridge_ns=round(self.bridge_s * NS_PER_S),
+            states={code: Activity(name) for code, name in self.states.items()} if self.states else None,
         )
 
 

@@ -12,9 +12,15 @@ So a pulse shorter than min_on is no run, and a pause shorter than min_off does 
 proves a run, or that the power is off; a silence proves neither, but it does count towards the end of a run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 
-from instrument_agent.core.readings import Activity
+from instrument_agent.core.readings import Activity, Value
+
+# What a raw state means becomes one of these numbers, so that minimum times and back-dating are the same for both.
+STATE_NUMBERS = {Activity.OFF: 0.0, Activity.STANDBY: 1.0, Activity.RUNNING: 2.0}
+STATE_OFF_BELOW, STATE_RUN_ABOVE = 0.5, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class Rules:
 
     ``off_settle_ns`` is how long a value must stay under ``off_below`` before "off" is believed.
     Silence longer than ``gap_ns`` is unknown; a run may span silence of at most ``bridge_ns``.
+    ``states`` says what each raw state of the channel means, for an instrument that tells it itself.
     """
 
     channel: str
@@ -34,6 +41,7 @@ class Rules:
     off_settle_ns: int
     gap_ns: int
     bridge_ns: int
+    states: Mapping[str, Activity] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,14 @@ class Band:
         if value >= self.above:
             return True
         return False if value < self.below else seen
+
+
+def judged_number(rules: Rules, value: Value) -> float | None:
+    """Return the number the thresholds judge, or None: nonsense, or a raw state nobody has given a meaning."""
+    if rules.states is not None:
+        code = f"{value:g}" if isinstance(value, int | float) else value
+        return None if code is None else STATE_NUMBERS.get(rules.states.get(code, Activity.UNKNOWN))
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def power_band(rules: Rules) -> Band:

@@ -129,6 +129,7 @@ def configured(identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: 
 
     Thresholds are decimal strings in the channel's unit.
     """
+    named = {code: activity.value for code, activity in (rules.states or {}).items()}
     return {
         "event": "configured",
         "identity": dict(identity),
@@ -144,5 +145,6 @@ def configured(identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: 
             "off_settle_ms": rules.off_settle_ns // NS_PER_MS,
             "gap_ms": rules.gap_ns // NS_PER_MS,
             "bridge_ms": rules.bridge_ns // NS_PER_MS,
+            **({"states": named} if named else {}),
         },
     }

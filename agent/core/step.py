@@ -5,7 +5,6 @@ reading (core/checkpoint.py), so that a box that is killed goes on where it stop
 """
 
 from dataclasses import dataclass, replace
-from math import isfinite
 
 from instrument_agent.core.activity import (
     Change,
@@ -13,6 +12,7 @@ from instrument_agent.core.activity import (
     Sample,
     Switch,
     filtered,
+    judged_number,
     power_band,
     resolve,
     run_band,
@@ -86,9 +86,9 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
     if isinstance(reading, Observation):
         if rules.channel not in reading.values:
             return _account(rules, state, _silent(rules, state, reading.at_ns))
-        value = reading.values[rules.channel]
-        if isinstance(value, int | float) and isfinite(value):
-            return _account(rules, state, _see(rules, state, Sample(reading.at_ns, float(value))))
+        number = judged_number(rules, reading.values[rules.channel])
+        if number is not None:
+            return _account(rules, state, _see(rules, state, Sample(reading.at_ns, number)))
         reading = FailedRead(reading.at_ns, UnknownReason.IMPLAUSIBLE_READING)
     return _account(rules, state, _fail(rules, state, reading))
 

@@ -1,0 +1,52 @@
+"""An instrument that tells its state itself: what its words mean stands in the activity table."""
+
+from pathlib import Path
+
+import pytest
+
+from instrument_agent.config import InstrumentConfig, InvalidConfig, load_config
+from instrument_agent.core.readings import Activity
+
+BOX = """\
+[box]
+id = "box-1"
+[[instrument]]
+id = "laser-1"
+driver = { name = "mock", script = [1], channel = "lamp" }
+[instrument.activity]
+channel = "lamp"
+"""
+
+
+def loaded(tmp_path: Path, activity: str) -> InstrumentConfig:
+    path = tmp_path / "box.toml"
+    path.write_text(BOX + activity, encoding="utf-8")
+    [instrument] = load_config(path).instruments
+    return instrument
+
+
+def mistakes(tmp_path: Path, activity: str) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidConfig) as caught:
+        loaded(tmp_path, activity)
+    return [(mistake.key.removeprefix("instrument[1].activity."), mistake.problem) for mistake in caught.value.mistakes]
+
+
+def test_words_get_their_meaning(tmp_path: Path):
+    rules = loaded(tmp_path, 'states = { closed = "running", open = "standby" }').activity.rules()
+    assert rules.states == {"closed": Activity.RUNNING, "open": Activity.STANDBY}
+
+
+def test_states_and_thresholds_exclude_each_other(tmp_path: Path):
+    text = 'states = { closed = "running" }\noff_below = 1\nrun_above = 2'
+    assert [key for key, _problem in mistakes(tmp_path, text)] == ["off_below", "run_above"]
+
+
+def test_neither_states_nor_thresholds_is_told_for_each_threshold(tmp_path: Path):
+    assert mistakes(tmp_path, "") == [("off_below", "this key is required"), ("run_above", "this key is required")]
+
+
+@pytest.mark.parametrize("states", ["{}", "3", '{ closed = "runing" }', "{ closed = 1 }", '["running"]'])
+def test_states_that_mean_nothing_are_a_mistake_of_their_own(tmp_path: Path, states: str):
+    [(key, problem)] = mistakes(tmp_path, f"states = {states}")
+    assert key == "states"
+    assert "state" in problem
