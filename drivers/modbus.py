@@ -1,28 +1,45 @@
-"""Power meters that speak Modbus, RTU or TCP."""
+"""Power meters and other devices that speak Modbus, RTU or TCP."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from instrument_agent.core.errors import ConfigError, DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
-from instrument_agent.drivers.modbus_line import Line, Question, serial_line, tcp_line
-from instrument_agent.drivers.registers import Profile, blocks, decode, load_profile, words_at
+from instrument_agent.drivers.block_reads import Block, blocks, without_gaps
+from instrument_agent.drivers.modbus_line import Line, Question, rtu_over_tcp_line, serial_line, tcp_line
+from instrument_agent.drivers.profile_file import BAUD, PARITY, STOP_BITS, Profile, load_profile, read_profile
+from instrument_agent.drivers.registers import RATIOS, Register, decode
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit
+
+DEFAULT_PROFILE = "eastron-sdm120"
+RATIO = {"low": 0.001, "high": 100_000}
 
 
 @dataclass
 class ModbusDriver:
-    """A meter with a known register profile, on a serial ``port`` (RTU) or at a ``host`` (TCP)."""
+    """A device on a serial ``port`` (RTU) or at a ``host`` (Modbus TCP, or RTU frames over TCP).
 
-    profile: str = "eastron-sdm120"
+    What stands where in it says a ``profile`` that ships with the product, the technician's own ``profile_file``, or
+    ``registers`` in the config file. ``baud``, ``parity`` and ``stop_bits`` are those of the profile where they are
+    not given; so are the ratios of the transformers (which some meters can be asked for), 1 where nobody knows.
+    """
+
+    profile: str = DEFAULT_PROFILE
+    profile_file: Path | None = None
+    registers: list[Register] = field(default_factory=list)
+    ct_ratio: float | None = field(default=None, metadata=RATIO)
+    vt_ratio: float | None = field(default=None, metadata=RATIO)
     unit_id: int = field(default=1, metadata={"low": 1, "high": 247})
     port: str = ""
-    baud: int = field(default=2400, metadata={"low": 300, "high": 921600})
-    parity: str = field(default="N", metadata={"choices": ("N", "E", "O")})
-    stop_bits: int = field(default=1, metadata={"choices": (1, 2)})
+    baud: int | None = field(default=None, metadata=BAUD)
+    parity: str | None = field(default=None, metadata=PARITY)
+    stop_bits: int | None = field(default=None, metadata=STOP_BITS)
     host: str = ""
     tcp_port: int = field(default=502, metadata={"low": 1, "high": 65535})
+    rtu_over_tcp: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.port) == bool(self.host):
@@ -30,43 +47,104 @@ class ModbusDriver:
                 _("a Modbus meter needs either a port or a host"),
                 _('port = "/dev/serial/by-id/..." for a serial adapter, host = "192.0.2.10" for Modbus TCP'),
             )
-        self._profile: Profile = load_profile(self.profile)
-        self._blocks = blocks(self._profile)
+        if self.port and self.rtu_over_tcp:
+            raise Unfit(_("goes with a host, not with a port"), at=("rtu_over_tcp",))
+        profile = self._known()
+        if self.port:
+            serial = profile.serial
+            self.baud = serial.baud if self.baud is None else self.baud
+            self.parity = serial.parity if self.parity is None else self.parity
+            self.stop_bits = serial.stop_bits if self.stop_bits is None else self.stop_bits
+        self._ratios = self._given_ratios(profile)
+        self._registers = [item for item in profile.registers if item.channel not in self._ratios]
+        self._blocks = blocks(self._registers, profile.max_registers, profile.max_gap)
 
     @property
     def channels(self) -> Sequence[Channel]:
-        """The quantities of the profile."""
-        return [register.channel for register in self._profile.registers]
+        """The quantities and states of the profile."""
+        return [register.as_channel() for register in self._registers]
 
     def open(self) -> None:
         """Open the line, if no other meter on it has done so."""
         self._line().open(timeout_s=1.0)
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
-        """Read all registers of the profile; a block the meter refuses gives no channels.
+        """Read all registers of the profile; what the meter refuses gives no channels.
 
         Raises:
             DeviceUnavailable: no proper answer, or the meter (or the gateway before it) refuses every block.
         """
+        return decode(self._registers, self.read_words(timeout_s), self._ratios)
+
+    def read_words(self, timeout_s: float) -> dict[tuple[int, int], int]:
+        """Return the words of all registers of the profile as they are read, by function and address.
+
+        Raises:
+            DeviceUnavailable: as for ``read``.
+        """
         deadline_s = time.monotonic() + timeout_s
-        words: dict[int, int] = {}
+        words: dict[tuple[int, int], int] = {}
         for block in self._blocks:
-            question = Question(self.unit_id, self._profile.function, block.address, block.count)
-            answer = self._line().ask(question, deadline_s)
-            if answer is not None:
-                words |= words_at(block, answer)
+            if self._ask(block, deadline_s, words):
+                continue
+            # Some meters refuse a read over registers they do not have, and answer when it leaves them out.
+            parts = without_gaps(block, self._registers)
+            for part in parts if len(parts) > 1 else ():
+                self._ask(part, deadline_s, words)
         if not words:
             raise DeviceUnavailable(
-                _("unit {unit} refuses every register of {profile}").format(unit=self.unit_id, profile=self.profile),
+                _("unit {unit} refuses every register of {profile}").format(unit=self.unit_id, profile=self._name()),
                 _("check the profile and the unit id, and behind a gateway that the meter itself is connected"),
             )
-        return decode(self._profile.registers, words)
+        return words
 
     def close(self) -> None:
         """Close the line; the other meters on it open it again when they need it."""
         self._line().close()
 
+    def _known(self) -> Profile:
+        """Return what is known of the device, from the one place that says it."""
+        said = [self.profile != DEFAULT_PROFILE, self.profile_file is not None, bool(self.registers)]
+        if sum(said) > 1:
+            raise ConfigError(
+                _("profile, profile_file and registers exclude each other"), _("keep the one that is meant")
+            )
+        if self.profile_file is not None:
+            return read_profile(self.profile_file)
+        if not self.registers:
+            return load_profile(self.profile)
+        try:
+            return Profile(register=self.registers)
+        except Unfit as unfit:
+            raise Unfit(unfit.problem, unfit.hint, ("registers", *unfit.at[1:])) from None
+
+    def _given_ratios(self, profile: Profile) -> dict[str, float]:
+        """Return the ratios that need not be asked for: the config's, and 1 where the meter does not know either."""
+        factors = {factor for item in profile.registers for factor in item.factors}
+        asked = {item.channel for item in profile.registers}
+        given: dict[str, float] = {}
+        for name, ratio in zip(RATIOS, (self.ct_ratio, self.vt_ratio), strict=True):
+            if ratio is not None and name not in factors:
+                hint = _("what {profile} measures needs no such factor: leave this key out")
+                raise Unfit(_("the meter has multiplied already"), hint.format(profile=self._name()), at=(name,))
+            if ratio is not None or name not in asked:
+                given[name] = 1.0 if ratio is None else float(ratio)
+        return given
+
+    def _ask(self, block: Block, deadline_s: float, words: dict[tuple[int, int], int]) -> bool:
+        """Note the words of one block and tell whether the device did not refuse it."""
+        question = Question(self.unit_id, block.function, block.address, block.count)
+        answer = self._line().ask(question, deadline_s)
+        for offset, word in enumerate(answer or ()):
+            words[block.function, block.address + offset] = word
+        return answer is not None
+
+    def _name(self) -> str:
+        if self.registers:
+            return "registers"
+        return self.profile if self.profile_file is None else self.profile_file.name
+
     def _line(self) -> Line:
         if self.port:
-            return serial_line(self.port, self.baud, self.parity, self.stop_bits)
-        return tcp_line(self.host, self.tcp_port)
+            return serial_line(self.port, self.baud or 0, self.parity or "", self.stop_bits or 0)
+        return (rtu_over_tcp_line if self.rtu_over_tcp else tcp_line)(self.host, self.tcp_port)

@@ -1,6 +1,5 @@
 """The box's config file: read, checked as a whole, and turned into frozen values (config.example.toml explains it)."""
 
-from instrument_agent.config.mistakes import InvalidConfig, Mistake
 from instrument_agent.config.settings import (
     ActivityConfig,
     BoxConfig,
@@ -11,6 +10,7 @@ from instrument_agent.config.settings import (
     config_hash,
     load_config,
 )
+from instrument_agent.tables.mistakes import InvalidConfig, Mistake
 
 __all__ = [
     "ActivityConfig",

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instrument_agent.config.mistakes import KeyPath, Notebook, key_text, shortened
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import KeyPath, Notebook, key_text, shortened
 
-_LINE_SETTINGS = ("baud", "parity", "stop_bits")
+_LINE_SETTINGS = ("baud", "parity", "stop_bits", "rtu_over_tcp")
 
 Values = Mapping[str, Any]
 """The good values of one table."""
@@ -90,14 +90,15 @@ def check_buses(drivers: Sequence[tuple[KeyPath, Values]], book: Notebook) -> No
 
 def _check_line_settings(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
     for setting in _LINE_SETTINGS:
-        having = [(at, options[setting]) for at, options in members if setting in options]
+        having = [(at, options[setting]) for at, options in members if options.get(setting) is not None]
         for at, value in having[1:]:
             first_at, first = having[0]
             if value != first:
                 problem = _("{value} here, but {first} in {other} on the same bus {bus}").format(
                     value=shortened(value), first=shortened(first), other=key_text(first_at), bus=shortened(name)
                 )
-                book.note((*at, setting), problem, _("all meters on one bus need the same settings"))
+                hint = _("all meters on one bus need the same settings; a missing key takes its profile's value")
+                book.note((*at, setting), problem, hint)
 
 
 def _check_units(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:

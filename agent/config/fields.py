@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from instrument_agent.config.mistakes import Unfit, nearest, shortened
 from instrument_agent.control import LONGEST_PATH, SOCKET_NAME
 from instrument_agent.core.readings import Activity
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit, nearest, shortened
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{18}")

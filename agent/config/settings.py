@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from instrument_agent.config.binding import bind, note_unknown
 from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_unique
 from instrument_agent.config.fields import (
     check_credit_code,
@@ -24,14 +23,15 @@ from instrument_agent.config.fields import (
     check_timezone,
     check_url,
 )
-from instrument_agent.config.file import read_bytes, read_config_file
-from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Notebook, nearest
 from instrument_agent.core.activity import STATE_OFF_BELOW, STATE_RUN_ABOVE, Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.readings import NS_PER_S, Activity
 from instrument_agent.drivers.protocol import Driver
 from instrument_agent.drivers.registry import driver_class, driver_names
 from instrument_agent.i18n import _
+from instrument_agent.tables.binding import bind, note_unknown
+from instrument_agent.tables.file import read_bytes, read_config_file
+from instrument_agent.tables.mistakes import InvalidConfig, KeyPath, Notebook, Unfit, nearest
 
 _IDENTITY = ("asset_code", "platform_code", "name_zh", "name_en", "model", "org_name", "org_uscc", "location")
 
@@ -172,7 +172,7 @@ def config_hash(path: Path) -> str:
 
 
 def load_config(path: Path) -> Config:
-    """Read, check and freeze a config file. No port is opened, and no file it names is looked for.
+    """Read, check and freeze a config file. No port is opened, and of the files it names only a profile is read.
 
     Raises:
         InvalidConfig: it cannot be used; ``mistakes`` lists everything that is wrong.
@@ -255,11 +255,21 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
     try:
         options = bind(driver, options, at, book)
         if len(book.mistakes) == noted:
-            channels = [channel.name for channel in driver(**options).channels]
-            return {"name": name, "options": options, "driver": driver, "channels": channels}
+            built = driver(**options)
+            channels = [channel.name for channel in built.channels]
+            return {"name": name, "options": _settled(options, built), "driver": driver, "channels": channels}
+    except InvalidConfig as error:  # of a file the driver reads, such as a profile
+        book.mistakes.extend(error.mistakes)
+    except Unfit as unfit:
+        book.note((*at, *unfit.at), unfit.problem, unfit.hint)
     except Exception as error:  # noqa: BLE001  # foreign code: whatever it raises, it does not take these options
         book.note(at, str(error) or type(error).__name__, str(getattr(error, "hint", "")))
     return {"options": options}
+
+
+def _settled(options: Mapping[str, Any], driver: Driver) -> dict[str, Any]:
+    """Return the options as the driver has them where nobody gave any: the baud rate of its profile, for instance."""
+    return {key: getattr(driver, key, None) if value is None else value for key, value in options.items()}
 
 
 def _check_channel(channel: str | None, channels: list[str] | None, at: KeyPath, book: Notebook) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instrument_agent.config.lines import key_lines
-from instrument_agent.config.mistakes import KeyPath
+from instrument_agent.tables.lines import key_lines
+from instrument_agent.tables.mistakes import KeyPath
 
 TRICKY = '''\
 # [comment]

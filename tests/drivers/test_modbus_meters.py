@@ -11,15 +11,20 @@ from typing import Any
 
 import pytest
 import serial
-from wires import TcpFarEnd, registers, tcp
+from wires import SerialServer, TcpFarEnd, registers, rtu, tcp
+from word_meter import WordMeter
 
 from instrument_agent.core.errors import ConfigError, DeviceUnavailable
 from instrument_agent.drivers.modbus import ModbusDriver
 from instrument_agent.drivers.modbus_line import SerialLine
+from instrument_agent.drivers.registers import Register
 from instrument_agent.sandbox.bench import Bench
 from instrument_agent.sandbox.meter import Fault
 
-CHANNELS = ["voltage_v", "current_a", "power_w", "apparent_power_va", "energy_import_kwh"]
+CHANNELS = [
+    *("voltage_v", "current_a", "power_w", "apparent_power_va", "reactive_power_var", "power_factor", "frequency_hz"),
+    *("energy_import_kwh", "energy_export_kwh", "energy_total_kwh"),
+]
 
 
 @dataclass
@@ -75,10 +80,10 @@ def test_every_channel_of_the_profile_is_read_over_rtu_and_over_tcp(meters: dict
         assert values["energy_import_kwh"] == 0.0
 
 
-def test_a_meter_is_asked_in_two_blocks(raw: TcpFarEnd, raw_meter: ModbusDriver) -> None:
+def test_a_meter_is_asked_in_as_few_blocks_as_it_takes(raw: TcpFarEnd, raw_meter: ModbusDriver) -> None:
     assert raw_meter.read(1.0) == dict.fromkeys(CHANNELS, 0.0)
     questions = [(q[6], q[7], int.from_bytes(q[8:10], "big"), int.from_bytes(q[10:12], "big")) for q in raw.asked]
-    assert questions == [(1, 4, 0x0000, 20), (1, 4, 0x0048, 2)]
+    assert questions == [(1, 4, 0x0000, 32), (1, 4, 0x0046, 6), (1, 4, 0x0156, 2)]
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -89,11 +94,20 @@ def test_a_register_that_holds_no_number_is_none(raw: TcpFarEnd, raw_meter: Modb
 
 def test_a_block_that_is_refused_leaves_its_channels_out(raw: TcpFarEnd, raw_meter: ModbusDriver) -> None:
     def refuse_energy(question: bytes) -> list[bytes]:
-        refused = question[9] == 0x48
-        return [tcp(question, b"", function=0x84, count=2) if refused else tcp(question, registers(*[5.0] * 10))]
+        if question[8:10] == b"\x00\x46":
+            return [tcp(question, b"", function=0x84, count=2)]
+        return [tcp(question, registers(*[5.0] * (int.from_bytes(question[10:12], "big") // 2)))]
 
     raw.answer = refuse_energy
-    assert raw_meter.read(1.0) == dict.fromkeys(CHANNELS[:4], 5.0)
+    left_out = ("frequency_hz", "energy_import_kwh", "energy_export_kwh")
+    assert raw_meter.read(1.0) == {name: 5.0 for name in CHANNELS if name not in left_out}
+
+
+def test_the_words_are_there_as_they_were_read(raw: TcpFarEnd, raw_meter: ModbusDriver) -> None:
+    raw.answer = lambda question: [tcp(question, bytes.fromhex("4366 3334") * (question[11] // 2))]
+    words = raw_meter.read_words(1.0)
+    assert (words[4, 0x0000], words[4, 0x0001]) == (0x4366, 0x3334)
+    assert set(words) == {(4, at) for at in (*range(0x20), *range(0x46, 0x4C), 0x156, 0x157)}
 
 
 @pytest.mark.parametrize("name", ["A", "C"])
@@ -218,13 +232,36 @@ def test_a_gateway_that_closes_the_connection_is_reached_again(raw: TcpFarEnd, r
     assert raw.connections == 2
 
 
+def test_a_serial_server_passes_rtu_frames_on_as_they_are() -> None:
+    with SerialServer(lambda question: [rtu(question, registers(*[5.0] * (question[5] // 2)))]) as server:
+        driver = ModbusDriver(host="127.0.0.1", tcp_port=server.port, rtu_over_tcp=True)
+        assert driver.read(1.0) == dict.fromkeys(CHANNELS, 5.0)
+        driver.close()
+
+
+def test_rtu_over_tcp_goes_with_a_host_only() -> None:
+    with pytest.raises(ConfigError, match="with a host, not with a port"):
+        ModbusDriver(port="/dev/ttyS0", rtu_over_tcp=True)
+
+
+def test_coils_discrete_inputs_and_registers_of_one_device_are_read_together() -> None:
+    with WordMeter() as meter:
+        meter.words = {(1, 17): 1, (2, 3): 0, (2, 4): 1, (3, 100): 2, (4, 100): 0xFFFE}
+        wanted = [
+            Register(channel="pump", function=1, address=17, type="bit", states={"0": "stopped", "1": "pumping"}),
+            Register(channel="door", function=2, address=3, type="bit"),
+            Register(channel="lamp", function=2, address=4, type="bit"),
+            Register(channel="state", function=3, address=100, type="uint16", states={"0": "idle", "1": "measuring"}),
+            Register(channel="tilt", function=4, address=100, type="int16", scale=0.1, low=-9, high=9),
+        ]
+        driver = ModbusDriver(registers=wanted, host="127.0.0.1", tcp_port=meter.port)
+        values = driver.read(1.0)
+        driver.close()
+        assert values == {"pump": "pumping", "door": 0.0, "lamp": 1.0, "state": "2", "tilt": pytest.approx(-0.2)}
+        assert meter.asked == [(1, 17, 1), (2, 3, 1), (3, 100, 1), (4, 100, 1)]
+
+
 @pytest.mark.parametrize("options", [{}, {"port": "/dev/ttyS0", "host": "192.0.2.1"}])
 def test_a_meter_needs_a_port_or_a_host_and_not_both(options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="either a port or a host"):
         ModbusDriver(**options)
-
-
-def test_an_unknown_profile_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no-such-meter") as caught:
-        ModbusDriver(profile="no-such-meter", port="/dev/ttyS0")
-    assert "eastron-sdm120" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Mistakes in a config file: where they are, what is wrong, what to do. All of them are told at once."""
+"""Mistakes in a file that people write: where they are, what is wrong, what to do. All of them are told at once."""
 
 import re
 import reprlib
@@ -37,20 +37,23 @@ class Mistake:
 
 
 class InvalidConfig(ConfigError):
-    """A config file with mistakes; ``mistakes`` holds every one of them, in the order of their lines."""
+    """A file with mistakes; ``mistakes`` holds every one of them, file by file, in the order of their lines."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = sorted(mistakes, key=lambda mistake: mistake.line or 0)
+        self.mistakes = sorted(mistakes, key=lambda mistake: (str(mistake.path), mistake.line or 0))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
-class Unfit(Exception):
-    """A value that does not do for its key; the one who knows the key turns it into a Mistake."""
+class Unfit(ConfigError):
+    """A value that does not do for its key; the one who knows the key turns it into a Mistake.
 
-    def __init__(self, problem: str, hint: str = "") -> None:
-        super().__init__(problem)
+    ``at`` leads from that key to the one at fault, where the value is a table.
+    """
+
+    def __init__(self, problem: str, hint: str = "", at: KeyPath = ()) -> None:
+        super().__init__(problem, hint)
         self.problem = problem
-        self.hint = hint
+        self.at = at
 
 
 class Notebook:

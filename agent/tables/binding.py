@@ -1,19 +1,20 @@
 """Binds a TOML table to the fields of a dataclass and notes every mistake instead of stopping at the first.
 
 A field's annotation says which kind of value it takes: ``str``, ``int``, ``float``, ``bool`` or ``Path``, or one
-of these ``| None``. A value for any other annotation is handed over as it stands. A field's metadata may narrow it:
-``choices`` (a tuple), ``low`` and ``high`` (both inclusive), ``check`` (a function that raises Unfit).
+of these ``| None``; a dataclass takes a table, a list of a dataclass a list of tables. A value for any other
+annotation is handed over as it stands. A field's metadata may narrow it: ``choices`` (a tuple), ``low`` and ``high``
+(both inclusive), ``check`` (a function that raises Unfit). So does a dataclass that raises Unfit when it is made.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from instrument_agent.config.mistakes import KeyPath, Notebook, Unfit, is_control, nearest, shortened
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import KeyPath, Notebook, Unfit, is_control, nearest, shortened
 
 
 def bind(
@@ -35,9 +36,9 @@ def bind(
         here = (*at, field.name)
         if field.name in table:
             try:
-                values[field.name] = _fitted(field, kinds[field.name], table[field.name], book.path.absolute().parent)
+                values[field.name] = _fitted(field, _kind(kinds[field.name]), table[field.name], here, book)
             except Unfit as unfit:
-                book.note(here, unfit.problem, unfit.hint)
+                book.note((*here, *unfit.at), unfit.problem, unfit.hint)
         elif field.default is not MISSING:
             values[field.name] = field.default
         elif field.default_factory is not MISSING:
@@ -59,8 +60,11 @@ def _options(cls: type[Any]) -> list[Field[Any]]:
     return [field for field in fields(cls) if field.init and not field.name.startswith("_")]
 
 
-def _fitted(field: Field[Any], annotation: Any, value: object, folder: Path) -> object:
-    fitted = _converted(_kind(annotation), value, folder)
+def _fitted(field: Field[Any], kind: Any, value: object, at: KeyPath, book: Notebook) -> object:
+    inner = get_args(kind)[0] if get_origin(kind) is list else kind
+    if is_dataclass(inner):
+        return _tables(inner, value, at, book) if inner is not kind else _table(inner, value, at, book)
+    fitted = _converted(kind, value, book.path.absolute().parent)
     choices = field.metadata.get("choices")
     if choices is not None and fitted not in choices:
         allowed = ", ".join(shortened(choice) for choice in choices)
@@ -74,6 +78,29 @@ def _fitted(field: Field[Any], annotation: Any, value: object, folder: Path) -> 
     if check is not None:
         check(fitted)
     return fitted
+
+
+def _tables(cls: Any, value: object, at: KeyPath, book: Notebook) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        name = ".".join(part for part in at if isinstance(part, str))
+        raise Unfit(_("must be a list of tables"), _("write [[{table}]] with two brackets").format(table=name))
+    made: list[Any] = []
+    for number, table in enumerate(value):
+        here = (*at, number)
+        try:
+            made.append(_table(cls, table, here, book))
+        except Unfit as unfit:
+            book.note((*here, *unfit.at), unfit.problem, unfit.hint)
+    return made
+
+
+def _table(cls: Any, value: object, at: KeyPath, book: Notebook) -> Any:
+    """Return what a table says; nothing where it has mistakes, as the whole file is not used then."""
+    if not isinstance(value, dict):
+        raise Unfit(_("must be a table"))
+    noted = len(book.mistakes)
+    values = bind(cls, value, at, book)
+    return cls(**values) if len(book.mistakes) == noted else None
 
 
 def _kind(annotation: Any) -> Any:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrument_agent.config.lines import key_lines
-from instrument_agent.config.mistakes import InvalidConfig, KeyPath, Mistake
 from instrument_agent.i18n import _
+from instrument_agent.tables.lines import key_lines
+from instrument_agent.tables.mistakes import InvalidConfig, KeyPath, Mistake
 
 MAX_BYTES = 1 << 20
 """No honest config file is larger; a wrong path (a disk image, a log) is."""

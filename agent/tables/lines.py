@@ -9,7 +9,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from tomllib import loads
 
-from instrument_agent.config.mistakes import KeyPath
+from instrument_agent.tables.mistakes import KeyPath
 
 # The quantifiers are possessive (*+): a text of a megabyte must not make the matcher remember where to go back to.
 _MULTILINE = r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+"{3,5}|' + r"'''(?:[^']|'(?!''))*+'{3,5}"
