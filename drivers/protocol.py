@@ -12,6 +12,9 @@ class Driver(Protocol):
     A driver class is a dataclass whose fields are its options in the config file (units in their names), so that
     `check` can name a wrong key without opening anything. Instruments whose options name the same ``port``, or
     the same ``host`` and ``tcp_port``, share one bus and are read one after the other by one thread.
+
+    Besides the four members it may have a property ``warnings``: sentences that `check` shows the technician, for
+    options that are allowed and yet deserve a second look.
     """
 
     @property

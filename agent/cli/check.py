@@ -84,4 +84,9 @@ def _notes(config: Config) -> list[str]:
         for key, path in named
         if path is not None and not os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises where one may not look
     ]
+    notes += [
+        _("instrument {id}: {warning}").format(id=item.id, warning=warning)
+        for item in config.instruments
+        for warning in getattr(item.driver.build(), "warnings", ())
+    ]
     return notes if config.destinations else [*notes, _("no destination: records stay on the box")]

@@ -1,0 +1,250 @@
+"""Instruments that talk in lines of text over a serial port: asked, or only listened to."""
+
+import re
+import select
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NewType
+
+import serial
+
+from instrument_agent.core.errors import ConfigError, DeviceUnavailable
+from instrument_agent.core.readings import Channel, Value
+from instrument_agent.drivers.serial_port import open_port
+from instrument_agent.drivers.text_lines import LineSplitter, Wanted, wanted
+from instrument_agent.i18n import _
+
+Raw = NewType("Raw", str)
+"""Text that may hold control characters, which the config file allows in no plain ``str``."""
+
+LONGEST_TERMINATOR = 8
+SILENCE_S = 0.02
+"""A question is asked after the line was still for so long; what arrives before answers no question of this read."""
+BETWEEN_LINES_S = 0.25
+"""An instrument that has been quiet for so long is not in the middle of a line."""
+TTY_BUFFER = 4095
+"""Bytes the kernel keeps for a reader (N_TTY_BUF_SIZE - 1); from then on bytes may be missing."""
+
+# IEEE 488.2, 10.38 and 10.2: these two end in a question mark, and make the device do something.
+ACTING_QUERIES = ("*TST?", "*CAL?")
+_PLAIN = re.compile(r"[ -~]+")
+
+
+@dataclass
+class SerialTextDriver:
+    """Values found by regular expressions in the lines of an instrument.
+
+    With a ``query`` the instrument is asked, and its next line is the answer; only queries whose every part ends in
+    "?" may be sent, and the very texts named in ``allow``. Without any, the box listens and never sends a byte: a
+    value is then what stood last in a line that was completed during the read, so ``timeout_s`` must be longer
+    than the pause between two lines.
+    """
+
+    port: str
+    values: list[dict[str, str]]
+    baud: int = field(default=9600, metadata={"low": 300, "high": 921600})
+    parity: str = field(default="N", metadata={"choices": ("N", "E", "O")})
+    stop_bits: int = field(default=1, metadata={"choices": (1, 2)})
+    data_bits: int = field(default=8, metadata={"choices": (7, 8)})
+    encoding: str = field(default="ascii", metadata={"choices": ("ascii", "latin-1", "utf-8", "gbk")})
+    terminator: Raw = Raw("\n")
+    allow: list[str] = field(default_factory=list)
+    dtr: bool = False
+    rts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.port:
+            raise ConfigError(_("an instrument that sends text needs a port"), _('port = "/dev/serial/by-id/..."'))
+        self._terminator = self._ending()
+        if not isinstance(self.values, list) or not self.values:
+            raise ConfigError(
+                _("there are no values to read"),
+                'values = [{ channel = "power_w", unit = "W", pattern = "P=([0-9.]+)" }]',
+            )
+        self._wanted: list[Wanted] = [wanted(table) for table in self.values]
+        names = [item.channel for item in self._wanted]
+        if len(set(names)) < len(names):
+            raise ConfigError(_("two values have the same channel"))
+        if not isinstance(self.allow, list) or not all(isinstance(text, str) and text for text in self.allow):
+            raise ConfigError(_("allow must be a list of texts"), _('allow = ["READ POWER"]'))
+        self._queries = self._checked_queries()
+        self._port: serial.Serial | None = None
+        self._heard = LineSplitter(self._terminator, midway=True)
+        self._just_opened = True
+
+    @property
+    def channels(self) -> Sequence[Channel]:
+        """The values, in the order of the config file."""
+        return [Channel(item.channel, item.unit, -1e9, 1e9) for item in self._wanted]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What may be sent to the instrument though it does not look like a question."""
+        if not self.allow:
+            return []
+        return [_("may send what is no query: {texts}").format(texts=", ".join(repr(text) for text in self.allow))]
+
+    def open(self) -> None:
+        """Open the port exclusively, with DTR and RTS as configured."""
+        self._port = open_port(
+            self.port, self.baud, self.parity, self.stop_bits, data_bits=self.data_bits, dtr=self.dtr, rts=self.rts
+        )
+        self._heard = LineSplitter(self._terminator, midway=True)
+        self._just_opened = True
+
+    def read(self, timeout_s: float) -> Mapping[str, Value]:
+        """Ask every query once, or listen until every value has been heard.
+
+        Returns:
+            None for a value whose answer is no text or does not fit its pattern; when listening, only the values
+            that were heard, or None for all if lines came and none fits.
+
+        Raises:
+            DeviceUnavailable: no whole line in time, or the port failed.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        if self._port is None:
+            raise DeviceUnavailable(_("the port {port} is not open").format(port=self.port))
+        try:
+            return self._ask(self._port, deadline_s) if self._queries else self._listen(self._port, deadline_s)
+        except (OSError, termios.error) as error:
+            raise DeviceUnavailable(
+                _("the port {port} failed: {error}").format(port=self.port, error=error),
+                _("check that the adapter is plugged in: ls /dev/serial/by-id/"),
+            ) from error
+
+    def close(self) -> None:
+        """Close the port."""
+        port, self._port = self._port, None  # forgotten first: an adapter that was pulled out may fail to close
+        if port is not None:
+            port.close()
+
+    def _ending(self) -> bytes:
+        problem = ConfigError(
+            _("the terminator must be 1 to {count} characters").format(count=LONGEST_TERMINATOR),
+            _('"\\n", "\\r\\n" or "\\r": see the manual of the instrument'),
+        )
+        if not isinstance(self.terminator, str) or not 1 <= len(self.terminator) <= LONGEST_TERMINATOR:
+            raise problem
+        try:
+            return self.terminator.encode(self.encoding)
+        except UnicodeError:
+            raise problem from None
+
+    def _checked_queries(self) -> list[str]:
+        queries = list(dict.fromkeys(item.query for item in self._wanted))
+        if queries == [""]:
+            return []
+        if "" in queries:
+            raise ConfigError(
+                _("some values have a query and some have none"), _("either all are asked for, or all are listened to")
+            )
+        for query in queries:
+            self._check_query(query)
+        return queries
+
+    def _check_query(self, query: str) -> None:
+        if query in self.allow:
+            try:
+                query.encode(self.encoding)
+            except UnicodeError:
+                raise ConfigError(
+                    _("{query} cannot be sent as {encoding}").format(query=repr(query), encoding=self.encoding)
+                ) from None
+            return
+        # "OUTP OFF;POW?" ends in a question mark too.
+        parts = [part.strip() for part in query.split(";")]
+        harmless = all(part.endswith("?") and part.upper() not in ACTING_QUERIES for part in parts)
+        if not harmless or not _PLAIN.fullmatch(query) or self.terminator in query:
+            raise ConfigError(
+                _("{query} is no query: the box only watches").format(query=repr(query)),
+                _('a query ends in "?"; if this one changes nothing on the instrument, name it under allow'),
+            )
+
+    def _ask(self, port: serial.Serial, deadline_s: float) -> Mapping[str, Value]:
+        found: dict[str, Value] = {}
+        _await_silence(port, deadline_s)
+        for query in self._queries:
+            port.write(query.encode(self.encoding) + self._terminator)
+            text = self._text(self._answer(port, query, deadline_s))
+            for item in self._wanted:
+                if item.query == query:
+                    match = None if text is None else item.search(text)
+                    found[item.channel] = None if match is None else item.value(match)
+        return found
+
+    def _answer(self, port: serial.Serial, query: str, deadline_s: float) -> bytes:
+        splitter = LineSplitter(self._terminator, midway=False)
+        while data := _received(port, deadline_s):
+            lines = splitter.feed(data)
+            if lines:
+                return lines[0]
+        raise DeviceUnavailable(
+            _("no answer to {query}").format(query=query),
+            _("check the cable, the baud rate and the terminator in the manual of the instrument"),
+        )
+
+    def _listen(self, port: serial.Serial, deadline_s: float) -> Mapping[str, Value]:
+        # A line that was complete before is as old as the last read; one that has only begun is of now.
+        if port.in_waiting >= TTY_BUFFER:
+            _forget(port)
+            self._heard = LineSplitter(self._terminator, midway=True)
+        elif port.in_waiting:
+            self._heard.feed(port.read(TTY_BUFFER))
+        elif self._just_opened:
+            self._join(port, deadline_s)
+        self._just_opened = False
+        found: dict[str, Value] = {}
+        lines: list[bytes] = []
+        while len(found) < len(self._wanted) and (data := _received(port, deadline_s)):
+            lines += (new := self._heard.feed(data))
+            for text in map(self._text, new):
+                hits = [(item, item.search(text)) for item in self._wanted] if text is not None else []
+                found |= {item.channel: item.value(match) for item, match in hits if match is not None}
+        if not lines:
+            raise DeviceUnavailable(
+                _("no whole line within the time"),
+                _("check the cable, baud rate and terminator; timeout_s must be longer than the pause between lines"),
+            )
+        return found or dict.fromkeys(item.channel for item in self._wanted)
+
+    def _join(self, port: serial.Serial, deadline_s: float) -> None:
+        """Find out whether the first bytes may be the end of a line: not if the line has been quiet before them."""
+        until_s = time.monotonic() + BETWEEN_LINES_S
+        data = _received(port, min(until_s, deadline_s))
+        if data:
+            self._heard.feed(data)
+        elif until_s < deadline_s:
+            self._heard = LineSplitter(self._terminator, midway=False)
+
+    def _text(self, line: bytes) -> str | None:
+        try:
+            return line.decode(self.encoding).strip()
+        except UnicodeError:
+            return None
+
+
+def _forget(port: serial.Serial) -> None:
+    """Throw away a backlog in which bytes may be missing, and what an adapter held back behind it."""
+    port.reset_input_buffer()
+    until_s = time.monotonic() + SILENCE_S
+    while _received(port, until_s):
+        pass
+
+
+def _await_silence(port: serial.Serial, deadline_s: float) -> None:
+    while select.select([port], [], [], SILENCE_S)[0]:
+        port.read(TTY_BUFFER)
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(_("the line does not fall silent"))
+
+
+def _received(port: serial.Serial, deadline_s: float) -> bytes:
+    """Return what arrives next, or nothing at the deadline (of ``time.monotonic``)."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0 or not select.select([port], [], [], left_s)[0]:
+        return b""
+    data: bytes = port.read(TTY_BUFFER)
+    return data

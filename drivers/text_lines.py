@@ -1,0 +1,147 @@
+"""Lines of text and the values in them. Pure.
+
+What arrives is foreign: a line is taken as a whole or not at all, is at most ``LONGEST_LINE`` bytes long, and a
+pattern whose search could take for ever (a repeat inside a repeat) is refused before anything is read with it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.core.readings import Value
+from instrument_agent.i18n import _
+
+LONGEST_LINE = 512
+LONGEST_PATTERN = 200
+
+# float() also takes "1_000", "infinity" and the digits of every script; an instrument that sends these sends nonsense.
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_KEYS = ("channel", "unit", "query", "pattern")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One value to be found: in the answer to ``query``, or in any line that arrives if that is empty.
+
+    A value without a ``unit`` (UCUM) is a raw state and stays text.
+    """
+
+    channel: str
+    unit: str
+    query: str
+    pattern: re.Pattern[str]
+
+    def search(self, line: str) -> re.Match[str] | None:
+        """Return where the pattern stands in a line."""
+        return self.pattern.search(line)
+
+    def value(self, match: re.Match[str]) -> Value:
+        """Return the number or the raw state, or None where a number should be and is none."""
+        text = match["value"] if "value" in self.pattern.groupindex else match[1]
+        text = (text or "").strip()
+        if not self.unit:
+            return text or None
+        return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def wanted(table: object) -> Wanted:
+    """Return one table of ``values`` as it stands in the config file.
+
+    Raises:
+        ConfigError: a key is missing, unknown or of no use.
+    """
+    example = _('for example { channel = "power_w", unit = "W", query = "POW?", pattern = "(.+)" }')
+    if not isinstance(table, Mapping) or not all(isinstance(text, str) for text in table.values()):
+        raise ConfigError(_("each of the values must be a table of texts"), example)
+    for key in table:
+        if key not in _KEYS:
+            raise ConfigError(_("a value has no key {key}").format(key=key), ", ".join(_KEYS))
+    channel, pattern = table.get("channel", ""), table.get("pattern", "")
+    if not _CHANNEL.fullmatch(channel):
+        raise ConfigError(_("a value needs a channel: small letters, digits and underscores"), example)
+    if not pattern:
+        raise ConfigError(_("the value {channel} needs a pattern").format(channel=channel), example)
+    return Wanted(channel, table.get("unit", ""), table.get("query", ""), _compiled(channel, pattern))
+
+
+def _compiled(channel: str, text: str) -> re.Pattern[str]:
+    problem = _("the pattern of {channel} cannot be used: {why}")
+    if len(text) > LONGEST_PATTERN:
+        raise ConfigError(problem.format(channel=channel, why=_("it is too long")))
+    try:
+        pattern = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigError(
+            problem.format(channel=channel, why=error), _("in quotes '...' a backslash stands for itself")
+        ) from error
+    if _repeats_a_repeat(text):
+        raise ConfigError(
+            problem.format(channel=channel, why=_("a repeat inside a repeat may search for ever")),
+            _("write it without a group that is repeated"),
+        )
+    if "value" not in pattern.groupindex and pattern.groups != 1:
+        raise ConfigError(
+            problem.format(channel=channel, why=_("it has no group for the value, or several")),
+            _("put the value in brackets, and name the group if there are several: (?P<value>...)"),
+        )
+    return pattern
+
+
+def _repeats_a_repeat(pattern: str) -> bool:
+    """Tell whether a group that may match in several ways is repeated: such a search may double with each character.
+
+    ``(a+)+``, ``(a|aa)*`` and ``(a?){30}`` are; ``(a+)?`` is not.
+    """
+    open_groups = [False]  # for each group that is open: may its content match in several ways?
+    position = 0
+    closed_loose = False
+    while position < len(pattern):
+        sign, rest = pattern[position], pattern[position + 1 :]
+        step = 1
+        was_loose, closed_loose = closed_loose, False
+        if sign == "\\":
+            step = 2
+        elif sign == "[":
+            step = _class_length(pattern, position)
+        elif sign == "(":
+            open_groups.append(False)
+            step = 2 if rest.startswith("?") else 1  # that mark belongs to the bracket
+        elif sign == ")" and len(open_groups) > 1:
+            closed_loose = open_groups.pop()
+            open_groups[-1] |= closed_loose
+        elif sign in "*+?|" or (sign == "{" and re.match(r"[0-9]*,?[0-9]*\}", rest)):
+            if was_loose and sign in "*+{":
+                return True
+            open_groups[-1] = True
+        position += step
+    return False
+
+
+def _class_length(pattern: str, start: int) -> int:
+    end = start + (2 if pattern[start + 1] == "^" else 1)
+    end += pattern[end] == "]"  # first in a class it is a character like others
+    while pattern[end] != "]":
+        end += 2 if pattern[end] == "\\" else 1
+    return end + 1 - start
+
+
+class LineSplitter:
+    """Cuts what arrives into whole lines; ``midway`` says that the first piece may be the end of a line."""
+
+    def __init__(self, terminator: bytes, *, midway: bool) -> None:
+        self._terminator = terminator
+        self._skipping = midway
+        self._pending = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that ``data`` completes; blank ones and those that are too long are left out."""
+        *whole, self._pending = (self._pending + data).split(self._terminator)
+        if self._skipping and whole:
+            del whole[0]
+            self._skipping = False
+        if len(self._pending) > LONGEST_LINE + len(self._terminator):
+            self._skipping = True
+            self._pending = self._pending[-len(self._terminator) :]
+        return [line for line in whole if line.strip() and len(line) <= LONGEST_LINE]
