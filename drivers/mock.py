@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from instrument_agent.core.errors import ConfigError, DeviceUnavailable
-from instrument_agent.core.readings import Channel, Value
-from instrument_agent.drivers.trace import read_trace
+from instrument_agent.core.readings import Channel, UnknownReason, Value
+from instrument_agent.drivers.trace import BadRow, recorded_rows, trace_channels
+from instrument_agent.drivers.units import unit_of
 from instrument_agent.i18n import _
 
+HUGE = 1e9
+"""What is played is as credible as whoever wrote it meant it to be, within this."""
 FAULTS = ("unavailable", "nonsense", "absent", "error", "hang")
 
 
@@ -21,7 +24,8 @@ class MockDriver:
 
     A script is a list of values and faults, each held for ``step_s``: ``unavailable`` does not answer, ``nonsense``
     answers with nothing credible, ``absent`` leaves the channel out, ``error`` is a bug in the driver, ``hang``
-    never returns. A trace is a CSV file ``timestamp_s,value``.
+    never returns. A trace is a CSV file, either ``timestamp_s,value`` or a recording of several channels, which are
+    then those of the recording, failed reads included.
     """
 
     script: list[float | str] = field(default_factory=list)
@@ -44,14 +48,18 @@ class MockDriver:
                     _("known: {names}").format(names=", ".join(FAULTS)),
                 )
         self._times_s: list[float] = []
-        self._values: list[float | str] = []
+        self._items: list[Mapping[str, Value] | str] = []
         self._length_s = 0.0
         self._started_s: float | None = None
+        self._recorded: tuple[str, ...] | None = None
 
     @property
     def channels(self) -> Sequence[Channel]:
-        """The one channel."""
-        return [Channel(self.channel, self.unit, -1e9, 1e9)]
+        """The one channel, or those of the recording."""
+        if self._recorded is None:
+            self._recorded = self._channels_of_trace()
+        names = [(name, unit_of(name)) for name in self._recorded] or [(self.channel, self.unit)]
+        return [Channel(name, unit, -HUGE, HUGE) for name, unit in names]
 
     def open(self) -> None:
         """Load what is to be played; time starts at the first open and goes on over reopening."""
@@ -65,22 +73,37 @@ class MockDriver:
         if self._started_s is None:
             raise DeviceUnavailable(_("the mock instrument is not open"))
         at_s = (self.monotonic() - self._started_s) % self._length_s
-        item = self._values[max(0, bisect_right(self._times_s, at_s) - 1)]
-        return {self.channel: item} if isinstance(item, int | float) else self._fault(item)
+        item = self._items[max(0, bisect_right(self._times_s, at_s) - 1)]
+        return self._fault(item) if isinstance(item, str) else item
 
     def close(self) -> None:
         """Do nothing: there is no port."""
 
     def _load(self) -> None:
         if self.trace is not None:
-            rows = read_trace(self.trace)
-            self._times_s = [at_s - rows[0][0] for at_s, _value in rows]
-            self._values = [value for _at_s, value in rows]
+            rows = list(recorded_rows(self.trace))
+            if not rows:
+                raise ConfigError(_("the trace {path} has no rows").format(path=self.trace))
+            self._times_s = [at_s - rows[0][0] for at_s, _found in rows]
+            self._items = [self._played(found) for _at_s, found in rows]
             self._length_s = self._times_s[-1] + 1.0
         else:
             self._times_s = [index * self.step_s for index in range(len(self.script))]
-            self._values = list(self.script)
+            self._items = [item if isinstance(item, str) else {self.channel: item} for item in self.script]
             self._length_s = len(self.script) * self.step_s
+
+    def _played(self, found: Mapping[str, Value] | UnknownReason) -> Mapping[str, Value] | str:
+        if isinstance(found, UnknownReason):
+            return "error" if found is UnknownReason.DRIVER_ERROR else "unavailable"
+        return {self.channel: found["value"]} if "value" in found else found
+
+    def _channels_of_trace(self) -> tuple[str, ...]:
+        try:
+            return trace_channels(self.trace) if self.trace is not None else ()
+        except BadRow:
+            raise
+        except ConfigError:  # not on this machine: a config file may be checked on another
+            return ()
 
     def _fault(self, name: str) -> Mapping[str, Value]:
         if name == "unavailable":

@@ -1,0 +1,37 @@
+"""How commands that look at devices behave at a terminal.
+
+Ctrl-C and a closed terminal end them in order, a second Ctrl-C at once; what fails is told by the command itself.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def until_interrupted() -> Iterator[threading.Event]:
+    """Give an event that is set when the person at the terminal has had enough."""
+    stopping = threading.Event()
+
+    def end(*_arguments: object) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def quiet_log() -> None:
+    """Keep the log off the terminal: it would tell a second time, in between, what the command shows."""
+    for name in ("instrument_agent", "pymodbus.logging"):
+        # With a handler of its own, what nobody else takes is not printed as a last resort.
+        logging.getLogger(name).addHandler(logging.NullHandler())

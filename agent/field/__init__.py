@@ -1,0 +1,1 @@
+"""What a technician does beside an instrument: look for meters, look at readings, record them."""

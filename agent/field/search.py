@@ -1,0 +1,199 @@
+"""Looks for meters on a Modbus line: which units answer, at which settings, and which profile fits each.
+
+Only registers are read. A unit is there if it answers anything, even that it refuses; on TCP a gateway refuses for
+units that are not there, so there a unit counts only if a profile can be read.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+
+from instrument_agent.core.errors import DeviceUnavailable
+from instrument_agent.drivers.dlt645 import ANSWER_WITHIN_S, BAUDS, LONGEST_BITS, PARITY, ask_address
+from instrument_agent.drivers.modbus import ModbusDriver
+from instrument_agent.drivers.modbus_line import Line, Question, SerialLine, TcpLine
+from instrument_agent.drivers.profile_file import load_profile, profile_names
+from instrument_agent.field.fit import Fit, fit, ranked
+
+ANSWER_S = 0.15
+"""What a meter may take to begin its answer; those we know begin within 100 ms."""
+TCP_ANSWER_S = 1.0
+QUESTIONS = ((4, 0, 2), (3, 0, 2))
+"""(function, address, count): a meter that has nothing there says so, and some are silent on a function they lack."""
+QUESTION_BITS = 11 * (8 + 9)
+"""Question and answer on the wire."""
+PROFILE_BITS = 11 * 2 * 160
+"""A whole profile on the wire: about 150 registers and their frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a serial line is driven; on TCP there is nothing to set."""
+
+    baud: int = 0
+    parity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where to look; either ``port`` or ``host`` is given."""
+
+    units: tuple[int, ...]
+    port: str = ""
+    settings: tuple[Setting, ...] = (Setting(),)
+    host: str = ""
+    tcp_port: int = 502
+
+    @property
+    def longest_s(self) -> float:
+        """How long looking takes if nobody answers, in seconds."""
+        silent_s = sum(_answer_s(setting) for setting in self.settings) * len(self.units) * len(QUESTIONS)
+        return silent_s + (sum(LONGEST_BITS / baud + ANSWER_WITHIN_S for baud in BAUDS) if self.port else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A unit that answers, and the profiles that fit it, the best first; ``options`` are the driver's."""
+
+    unit_id: int
+    setting: Setting
+    fits: tuple[Fit, ...]
+    options: dict[str, str | int]
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search has found so far.
+
+    ``other_protocol`` are (address, baud) of meters that speak DL/T 645, ``damaged`` the units of which something
+    came that is no answer, ``refused`` the settings the adapter does not know.
+    """
+
+    meters: list[Meter] = field(default_factory=list)
+    other_protocol: list[tuple[str, int]] = field(default_factory=list)
+    damaged: set[tuple[int, Setting]] = field(default_factory=set)
+    refused: list[Setting] = field(default_factory=list)
+
+
+def serial_plan(port: str, units: Sequence[int], bauds: Sequence[int], parities: Sequence[str]) -> Plan:
+    """Return the plan for a serial port: every baud rate with every parity, in the order given."""
+    settings = tuple(Setting(baud, parity) for parity, baud in product(parities, bauds))
+    return Plan(tuple(units), port=port, settings=settings)
+
+
+def search(plan: Plan, found: Found, stopping: threading.Event, shown: Callable[[float], None]) -> None:
+    """Look for meters and note them in ``found``; ``shown`` gets how many of the plan's seconds are done.
+
+    Raises:
+        DeviceUnavailable: the port or the host cannot be used at all.
+    """
+    done_s = 0.0
+    for setting in plan.settings:
+        takes_it = _takes(plan, setting, found)
+        for unit in plan.units:
+            if stopping.is_set():
+                return
+            if takes_it and _answers(plan, unit, setting, found):
+                _identify(plan, unit, setting, found, (name for name in _profiles() if not stopping.is_set()))
+            done_s += _answer_s(setting) * len(QUESTIONS)
+            shown(done_s)
+    for baud in BAUDS if plan.port else ():
+        if stopping.is_set():
+            return
+        setting = Setting(baud, PARITY)
+        try:
+            address = ask_address(plan.port, baud)
+            found.other_protocol += [(address, baud)] if address is not None else []
+        except DeviceUnavailable as error:
+            _note_refused(plan, setting, found, error)
+        done_s += LONGEST_BITS / baud + ANSWER_WITHIN_S
+        shown(done_s)
+
+
+def _takes(plan: Plan, setting: Setting, found: Found) -> bool:
+    try:
+        with _line(plan, setting):
+            return True
+    except DeviceUnavailable as error:
+        _note_refused(plan, setting, found, error)
+    return False
+
+
+def _note_refused(plan: Plan, setting: Setting, found: Found, error: DeviceUnavailable) -> None:
+    """Note a setting the adapter does not know; not every one knows all baud rates and parities.
+
+    Raises:
+        DeviceUnavailable: that was not it.
+    """
+    number = getattr(error.__cause__, "args", ())[:1]  # termios.error has no errno of its own
+    if not plan.port or (number != (errno.EINVAL,) and not isinstance(error.__cause__, ValueError)):
+        raise error
+    if setting not in found.refused:
+        found.refused.append(setting)
+
+
+@cache
+def _profiles() -> tuple[str, ...]:
+    """Return the names of the profiles that ship with the product, each only once."""
+    names = profile_names()
+    aliases = {alias for name in names for alias in load_profile(name).aliases}
+    return tuple(name for name in names if name not in aliases)
+
+
+@contextmanager
+def _line(plan: Plan, setting: Setting) -> Iterator[Line]:
+    """Open a line that knows nothing of earlier questions, and so does not wait for late answers to them.
+
+    Raises:
+        DeviceUnavailable: the port or the host cannot be used.
+    """
+    serial = (plan.port, setting.baud, setting.parity, 1)
+    line: Line = SerialLine(*serial) if plan.port else TcpLine(plan.host, plan.tcp_port)
+    line.open(TCP_ANSWER_S)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def _answer_s(setting: Setting) -> float:
+    return ANSWER_S + QUESTION_BITS / setting.baud if setting.baud else TCP_ANSWER_S
+
+
+def _answers(plan: Plan, unit: int, setting: Setting, found: Found) -> bool:
+    for function, address, count in QUESTIONS:
+        with _line(plan, setting) as line:
+            try:
+                line.ask(Question(unit, function, address, count), time.monotonic() + _answer_s(setting))
+            except DeviceUnavailable as error:
+                if isinstance(error.__cause__, ValueError):  # something came that is no answer
+                    found.damaged.add((unit, setting))
+            else:
+                found.damaged.discard((unit, setting))
+                return True
+    return False
+
+
+def _identify(plan: Plan, unit: int, setting: Setting, found: Found, profiles: Iterable[str]) -> None:
+    timeout_s = 1.0 + (PROFILE_BITS / setting.baud if setting.baud else 0.0)
+    options: dict[str, str | int] = {"unit_id": unit}
+    if plan.port:
+        options |= {"port": plan.port, "baud": setting.baud, "parity": setting.parity, "stop_bits": 1}
+    else:
+        options |= {"host": plan.host, "tcp_port": plan.tcp_port}
+    fits = []
+    for name in profiles:
+        driver = ModbusDriver(profile=name, **options)  # type: ignore[arg-type]  # the options are of both kinds
+        try:
+            fits.append(fit(name, driver.channels, driver.read(timeout_s)))
+        except DeviceUnavailable:
+            continue
+        finally:
+            driver.close()
+    if fits or plan.port:
+        found.meters.append(Meter(unit, setting, tuple(ranked(fits)), options))

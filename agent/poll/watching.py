@@ -1,0 +1,48 @@
+"""What the running agent tells a command that looks at one instrument: two masters never share a line."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from instrument_agent.clock import Clock
+from instrument_agent.core.errors import AgentError
+from instrument_agent.i18n import _
+from instrument_agent.poll.bus import Bus
+from instrument_agent.poll.recorder import Recorder
+
+RAW_WITHIN_S = 8.0
+"""Less than the asker waits for an answer."""
+
+Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict[str, Answer]:
+    """Return the answers to ``watch`` and ``read_raw``, by the name of the request."""
+
+    def watch(request: Mapping[str, Any]) -> dict[str, Any]:
+        name, bus = _asked_for(request, buses)
+        last = recorder.watched()[name].last
+        return {
+            "boottime_ns": clock.boottime_ns(),
+            "channels": [asdict(channel) for channel in bus.channels(name)],
+            "last": None if last is None else {"at_ns": last.at_ns, "values": dict(last.values)},
+            "health": asdict(bus.health()[name]),
+        }
+
+    def read_raw(request: Mapping[str, Any]) -> dict[str, Any]:
+        name, bus = _asked_for(request, buses)
+        try:
+            words = bus.words(name, RAW_WITHIN_S)
+        except TimeoutError:
+            raise AgentError(_("the bus of {name} is busy or hangs").format(name=name), _("try again")) from None
+        return {"words": None if words is None else [[*place, word] for place, word in sorted(words.items())]}
+
+    return {"watch": watch, "read_raw": read_raw}
+
+
+def _asked_for(request: Mapping[str, Any], buses: Mapping[str, Bus]) -> tuple[str, Bus]:
+    name = str(request.get("instrument", ""))
+    for bus in buses.values():
+        if name in bus.health():
+            return name, bus
+    raise AgentError(_("the agent watches no instrument {name}").format(name=name))

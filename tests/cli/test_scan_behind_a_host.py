@@ -1,0 +1,55 @@
+"""`scan --host` finds units behind a gateway, and takes its refusals for what they are."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+import pytest
+from tuned_line import SDM120, refused_or_read
+
+from instrument_agent.core.errors import DeviceUnavailable
+from instrument_agent.field.search import Found, Plan, search
+
+NO_RESPONSE = 0x0B
+
+
+@pytest.fixture
+def gateway() -> Iterator[tuple[int, list[int]]]:
+    """A gateway with an SDM120 at unit 3; for every other unit it answers that nobody is there."""
+    functions: list[int] = []
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=serve, args=(server, functions), daemon=True).start()
+    yield server.getsockname()[1], functions
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+
+
+def serve(server: socket.socket, functions: list[int]) -> None:
+    while True:
+        try:
+            connection, _address = server.accept()
+        except OSError:
+            return
+        with connection:
+            while len(frame := connection.recv(12)) == 12:
+                functions.append(frame[7])
+                pdu = refused_or_read(SDM120, 4, frame[7:]) if frame[6] == 3 else bytes([frame[7] | 0x80, NO_RESPONSE])
+                connection.sendall(frame[:4] + struct.pack(">H", len(pdu) + 1) + frame[6:7] + pdu)
+
+
+def test_only_the_unit_that_is_there_is_found(gateway: tuple[int, list[int]]):
+    port, functions = gateway
+    found = Found()
+    search(Plan((1, 2, 3), host="127.0.0.1", tcp_port=port), found, threading.Event(), lambda _done: None)
+    (meter,) = found.meters
+    assert meter.options == {"unit_id": 3, "host": "127.0.0.1", "tcp_port": port}
+    assert meter.fits[0].profile == "eastron-sdm120"
+    assert set(functions) == {3, 4}
+
+
+def test_a_host_that_does_not_answer_is_an_error():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(DeviceUnavailable, match="no connection"):
+        search(Plan((1,), host="127.0.0.1", tcp_port=port), Found(), threading.Event(), lambda _done: None)
