@@ -16,7 +16,10 @@ from instrument_agent.i18n import _, lend_catalogue
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
 
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
-COMMANDS = ("check", "demo", "replay", "run", "sessions", "status", "usage", "verify")
+COMMANDS = (
+    *("check", "demo", "driver-check", "platform", "platform-check", "probe", "record", "replay", "run"),
+    *("scan", "sessions", "status", "usage", "verify"),
+)
 
 
 lend_catalogue()  # before the first command is made: click translates some of its sentences right then
@@ -63,7 +66,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"instrument_agent.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"instrument_agent.cli.{name}"), name)
         return command
 
 

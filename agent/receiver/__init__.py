@@ -5,7 +5,8 @@ has got. Sentences here are part of the wire contract, so they are English in ev
 """
 
 from instrument_agent.receiver.app import create_app
-from instrument_agent.receiver.ledger import Heartbeats, Ledger, Rejection, StoreResult
+from instrument_agent.receiver.ledger import Ledger, Rejection, StoreResult
+from instrument_agent.receiver.live import Heartbeats
 from instrument_agent.receiver.server import PlatformServer
 
 __all__ = ["Heartbeats", "Ledger", "PlatformServer", "Rejection", "StoreResult", "create_app"]

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, delete, insert, select, union_all, update
 
-from instrument_agent.core.canonical import canonical
+from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.receiver.contract import CONFLICT, why_rejected
-from instrument_agent.receiver.tables import WRITES, epochs, heartbeats, metadata, open_engine, records, rejections
+from instrument_agent.receiver.engine import enter, laid_out, locked, writing
+from instrument_agent.receiver.live import Heartbeats, heartbeats_of, note_heartbeat
+from instrument_agent.receiver.tables import boxes, broken_links, epochs, records, rejections
 
 Item = Mapping[str, Any]
 """One ``{"hash", "record"}`` of a records request, with ``utc`` if the sender added it."""
@@ -39,22 +41,12 @@ class StoreResult:
     rejected: Sequence[Rejection]
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeats:
-    """How often a box was heard, what it said last, and when (UTC ns); None if it was never heard."""
-
-    count: int
-    latest: dict[str, Any] | None
-    received_ns: int | None
-
-
 class Ledger:
     """The facts of all boxes, in the database at a SQLAlchemy URL; may be used from many threads."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
-        self._writer = self._engine.execution_options(**{WRITES: True})
-        metadata.create_all(self._writer)
+        self.engine = laid_out(url)
+        self._writer = writing(self.engine)
 
     def __enter__(self) -> Self:
         return self
@@ -64,12 +56,13 @@ class Ledger:
 
     def close(self) -> None:
         """Give the database back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def store(self, box_id: str, epoch: str, items: Iterable[Item]) -> StoreResult:
         """Store or reject each item of a checked envelope, in one transaction; return once it is committed."""
         judged = [(item, why_rejected(box_id, epoch, item)) for item in items]
         with self._writer.begin() as connection:
+            locked(connection, boxes, {"box_id": box_id}, "box_id")
             epoch_id, acked_through = _open_epoch(connection, box_id, epoch)
             stored = _stored_hashes(connection, epoch_id, judged)
             accepted: set[_Key] = set()
@@ -86,13 +79,14 @@ class Ledger:
                     rows.append(_row(epoch_id, item))
             if rows:
                 connection.execute(insert(records), rows)
+                _check_links(connection, epoch_id, rows)
             _remember(connection, epoch_id, accepted, rejected)
             return StoreResult(_advance(connection, epoch_id, acked_through), rejected)
 
     def watermarks(self, box_id: str) -> dict[str, int]:
         """Return ``acked_through`` of each epoch of a box, in the order they were first heard of."""
         query = select(epochs.c.epoch, epochs.c.acked_through).where(epochs.c.box_id == box_id).order_by(epochs.c.id)
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return {row.epoch: row.acked_through for row in connection.execute(query)}
 
     def items(self, box_id: str | None = None, type: str | None = None) -> list[dict[str, Any]]:  # noqa: A002
@@ -102,7 +96,7 @@ class Ledger:
             query = query.where(epochs.c.box_id == box_id)
         if type is not None:
             query = query.where(records.c.type == type)
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return [_item(row.hash, row.body, row.utc) for row in connection.execute(query)]
 
     def records(self, box_id: str | None = None, type: str | None = None) -> list[dict[str, Any]]:  # noqa: A002
@@ -117,26 +111,24 @@ class Ledger:
             .where(epochs.c.box_id == box_id)
             .order_by(rejections.c.epoch_id, rejections.c.seq, rejections.c.hash)
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return [Rejection(row.epoch, row.seq, row.hash, row.reason) for row in connection.execute(query)]
+
+    def hash_at(self, box_id: str, epoch: str, seq: int) -> str | None:
+        """Return the hash of one stored record."""
+        query = select(records.c.hash).join(epochs).where(epochs.c.box_id == box_id, epochs.c.epoch == epoch)
+        with self.engine.begin() as connection:
+            return connection.execute(query.where(records.c.seq == seq)).scalar_one_or_none()
 
     def heartbeat(self, box_id: str, body: Mapping[str, Any], received_ns: int) -> None:
         """Keep a heartbeat in place of the last one of this box (``received_ns``: UTC since 1970)."""
-        latest = {"received_ns": received_ns, "body": json.dumps(body)}
-        mine = heartbeats.c.box_id == box_id
         with self._writer.begin() as connection:
-            known = connection.execute(update(heartbeats).where(mine).values(count=heartbeats.c.count + 1, **latest))
-            if known.rowcount == 0:
-                connection.execute(insert(heartbeats).values(box_id=box_id, count=1, **latest))
+            note_heartbeat(connection, box_id, body, received_ns)
 
     def heartbeats(self, box_id: str) -> Heartbeats:
         """Return what is known of the heartbeats of a box."""
-        with self._engine.begin() as connection:
-            row = connection.execute(select(heartbeats).where(heartbeats.c.box_id == box_id)).one_or_none()
-        if row is None:
-            return Heartbeats(0, None, None)
-        # By position: a row is a tuple, which has a count() of its own.
-        return Heartbeats(row[1], json.loads(row.body), row.received_ns)
+        with self.engine.begin() as connection:
+            return heartbeats_of(connection, box_id)
 
 
 def _open_epoch(connection: Connection, box_id: str, epoch: str) -> tuple[int, int]:
@@ -158,6 +150,31 @@ def _stored_hashes(connection: Connection, epoch_id: int, judged: Sequence[tuple
         records.c.epoch_id == epoch_id, records.c.seq.between(min(seqs), max(seqs))
     )
     return {row.seq: row.hash for row in connection.execute(query)}
+
+
+def _check_links(connection: Connection, epoch_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Note which records do not link to the one before them, and note what the first record says of its epoch."""
+    first, last = min(row["seq"] for row in rows), max(row["seq"] for row in rows)
+    near = select(records.c.seq, records.c.hash, records.c.prev_hash, records.c.type, records.c.body)
+    near = near.where(records.c.epoch_id == epoch_id, records.c.seq.between(first - 1, last + 1))
+    before = None
+    for row in connection.execute(near.order_by(records.c.seq)):
+        linked = {NO_HASH} if row.seq == 1 else _ends(before) if before and before.seq == row.seq - 1 else None
+        if linked is not None and row.prev_hash not in linked:
+            enter(connection, broken_links, {"epoch_id": epoch_id, "seq": row.seq})
+        if row.seq == 1 and row.type == "epoch_started":
+            data = json.loads(row.body)["data"]
+            named = {name: data.get(name) for name in ("previous_epoch", "previous_seq", "previous_hash")}
+            connection.execute(update(epochs).where(epochs.c.id == epoch_id).values(**named))
+        before = row
+
+
+def _ends(row: Any) -> set[str]:
+    """Return the hashes the next record may link to: the box marks a damaged record and names what it was."""
+    if row.type != "fault":
+        return {row.hash}
+    data = json.loads(row.body)["data"]
+    return {row.hash, data.get("lost_hash", "")} if data.get("kind") == "record_lost" else {row.hash}
 
 
 def _remember(connection: Connection, epoch_id: int, accepted: set[_Key], rejected: Sequence[Rejection]) -> None:
@@ -202,7 +219,9 @@ def _row(epoch_id: int, item: Item) -> dict[str, Any]:
         "epoch_id": epoch_id,
         "seq": record["seq"],
         "hash": item["hash"],
+        "prev_hash": record["prev_hash"],
         "type": record["type"],
+        "instrument_id": record.get("instrument_id"),
         "body": canonical(record).decode(),
         "utc": None if utc is None else json.dumps(utc),
     }

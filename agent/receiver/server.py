@@ -1,4 +1,4 @@
-"""Serve the platform from a thread of this process, on loopback."""
+"""Serve the platform from a thread of this process, on loopback unless told otherwise."""
 
 import socket
 import threading
@@ -8,6 +8,8 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
+CONNECTIONS = 1000
+"""Beyond so many the server itself answers 503; long before that, writers are asked to come again."""
 _START_S = 30.0
 _DRAIN_S = 5  # what a request in flight gets to finish when the server stops
 
@@ -24,11 +26,14 @@ class PlatformServer:
         port: int = 0,
         certfile: str | PathLike[str] | None = None,
         keyfile: str | PathLike[str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         config = uvicorn.Config(
             app,
             access_log=False,
             http="h11",
+            limit_concurrency=CONNECTIONS,
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             loop="asyncio",
@@ -40,8 +45,9 @@ class PlatformServer:
         # The certificate is read here, so that a wrong one fails where it was named and not in the thread.
         config.load()
         self._server = _Server(config)
-        self._socket = socket.create_server(("127.0.0.1", port))
-        self.url = f"{'https' if config.is_ssl else 'http'}://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if config.is_ssl else 'http'}://{shown}:{self._socket.getsockname()[1]}"
         # uvicorn installs signal handlers in the main thread only, so here it leaves them alone.
         self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
 

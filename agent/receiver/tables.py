@@ -1,39 +1,39 @@
-"""The tables of the platform's ledger, and the engine that reaches them."""
+"""The tables of the platform, in SQLite or PostgreSQL."""
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
-    Engine,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
-    make_url,
 )
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 
-WRITES = "instrument_agent_writes"
-"""Execution option of the engine whose transactions write."""
-
-_BUSY_S = 10.0  # well inside the 30 s a box gives one exchange
+LAYOUT = 1
+"""Counts up with every change of the tables: another layout is refused, not guessed at."""
 
 metadata = MetaData()
 
-# The id is the order in which epochs were first heard of.
+layout = Table("layout", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+# One row for each box: whoever writes for a box locks it first.
+boxes = Table("boxes", metadata, Column("box_id", String(64), primary_key=True))
+
+# The id is the order in which epochs were first heard of. `previous_…` is what the first record says.
 epochs = Table(
     "epochs",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("box_id", String(64), nullable=False),
+    Column("box_id", ForeignKey("boxes.box_id"), nullable=False),
     Column("epoch", String(36), nullable=False),
     Column("acked_through", BigInteger, nullable=False),
+    Column("previous_epoch", String(36)),
+    Column("previous_seq", BigInteger),
+    Column("previous_hash", String(64)),
     UniqueConstraint("box_id", "epoch"),
     sqlite_autoincrement=True,
 )
@@ -45,9 +45,13 @@ records = Table(
     Column("epoch_id", ForeignKey("epochs.id"), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
+    Column("prev_hash", String(64), nullable=False),
     Column("type", String(64), nullable=False),
+    Column("instrument_id", Text),
     Column("body", Text, nullable=False),
     Column("utc", Text),
+    Index("records_of_instrument", "instrument_id", "type"),
+    Index("records_of_type", "type"),
 )
 
 rejections = Table(
@@ -59,6 +63,14 @@ rejections = Table(
     Column("reason", Text, nullable=False),
 )
 
+# What does not fit, noticed when it came in; the rest is worked out when it is asked for (oddities.py).
+broken_links = Table(
+    "broken_links",
+    metadata,
+    Column("epoch_id", ForeignKey("epochs.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,
@@ -66,38 +78,51 @@ heartbeats = Table(
     Column("count", BigInteger, nullable=False),
     Column("received_ns", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("boot_id", String(36), nullable=False),
+    Column("comebacks", Integer, nullable=False),
 )
 
+# The boots a box was heard in before the present one: one that comes back belongs to a second box.
+boots_left = Table(
+    "boots_left",
+    metadata,
+    Column("box_id", String(64), primary_key=True),
+    Column("boot_id", String(36), primary_key=True),
+)
 
-def open_engine(url: str) -> Engine:
-    """Return an engine on the database at ``url`` (SQLAlchemy); a SQLite one must be a file.
+# What heartbeats said of an instrument, by the platform's clock: one row for each change.
+sights = Table(
+    "sights",
+    metadata,
+    Column("box_id", String(64), primary_key=True),
+    Column("instrument_id", String(128), primary_key=True),
+    Column("boot_id", String(36), primary_key=True),
+    Column("since_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("activity", String(16), primary_key=True),
+    Column("start_utc_ms", BigInteger, nullable=False),
+    Column("end_utc_ms", BigInteger, nullable=False),
+)
 
-    Raises:
-        ValueError: a SQLite database in memory, which each thread would have for itself.
-    """
-    target = make_url(url)
-    if target.get_backend_name() != "sqlite":
-        return create_engine(target)
-    if target.database in (None, "", ":memory:"):
-        raise ValueError("the ledger needs a file, not a database in memory")
-    engine = create_engine(target, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
+# Codes and credentials are kept as SHA-256: both are random enough that nothing more is needed.
+codes = Table(
+    "codes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("code_hash", String(64), nullable=False, unique=True),
+    Column("begins", String(4), nullable=False),
+    Column("box_id", String(64)),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("used_by", String(64)),
+    Column("revoked", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
 
-
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # Without this, sqlite3 itself decides when a transaction begins, and begins a deferred one.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # A box forgets what was acknowledged: what we say we have must survive a power cut.
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes fails at once when another writer came in between.
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("box_id", String(64), primary_key=True),
+    Column("token_hash", String(64), nullable=False),
+    Column("public_key", String(44), nullable=False),
+    Column("code_id", ForeignKey("codes.id"), nullable=False),
+    Column("borne", Integer, nullable=False),
+)

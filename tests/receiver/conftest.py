@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_cluster import BINARIES, Cluster
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from wire_box import Box
@@ -45,3 +46,21 @@ def url(ledger: Ledger, stage: tuple[Stage, str]) -> str:
 @pytest.fixture
 def box(url: str) -> Box:
     return Box(url)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if not BINARIES:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt install postgresql")
+    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    cluster = Cluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'either.db'}"
+    return request.getfixturevalue("cluster").new_database()

@@ -8,7 +8,7 @@ import pytest
 from wire_box import Box, damaged
 
 from instrument_agent.receiver import Ledger
-from instrument_agent.receiver.tables import WRITES, open_engine
+from instrument_agent.receiver.engine import WRITES, open_engine
 
 
 def test_reopening_the_database_keeps_everything(tmp_path: Path) -> None:

@@ -15,13 +15,17 @@ from wire_box import Box
 from instrument_agent.receiver import Ledger, PlatformServer, create_app
 
 
+def serving() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "platform"}
+
+
 def test_it_answers_once_entered_and_refuses_once_left(ledger: Ledger) -> None:
-    threads = threading.active_count()
+    before = serving()
     with PlatformServer(create_app(ledger, lambda: 0)) as server:
         assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{server.url}/healthz", timeout=30)
-    assert threading.active_count() == threads
+    assert serving() == before
     server.stop()
 
 

@@ -1,0 +1,90 @@
+"""``instrument-agent platform-check``: try out what a platform must do."""
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from instrument_agent.cli.options import as_json, examples
+from instrument_agent.cli.platform import installed, read_secret
+from instrument_agent.core.errors import AgentError
+from instrument_agent.i18n import _
+
+if TYPE_CHECKING:
+    from instrument_agent.receiver.musts import Verdict
+
+
+@click.command(
+    help=_(
+        "Try out whether a platform does what the contract demands, number by number (docs/contract/README.md)."
+        " It writes some hundred records under the box it is given: use a box of its own."
+    ),
+    epilog=examples(
+        "platform-check http://127.0.0.1:8080",
+        "platform-check https://platform.example.org --box check-1 --token-file token.txt",
+    ),
+)
+@click.argument("url")
+@click.option("--box", "box_id", default="platform-check", show_default=True, help=_("the box it speaks for"))
+@click.option("--token-file", type=click.Path(path_type=Path), help=_("file with the credential of that box"))
+@click.option("--ca-file", type=click.Path(path_type=Path), help=_("certificate of the authority to trust (PEM)"))
+@click.option("--json", "json_wanted", is_flag=True, help=_("print the result as JSON"))
+def platform_check(url: str, box_id: str, token_file: Path | None, ca_file: Path | None, json_wanted: bool) -> None:
+    """Exit with 1 if a demand is not met."""
+    token = None if token_file is None else read_secret(token_file)
+    _check_arguments(url, token)
+    with installed():
+        from instrument_agent.receiver.musts import judge
+        from instrument_agent.receiver.trial import NoAnswer, Trial
+    try:
+        trial = Trial(url, box_id, token, ca_file)
+        trial.watermark()
+    except NoAnswer as error:
+        raise AgentError(
+            _("{url}: {error}").format(url=url, error=error), _("look at the address, and whether the platform runs")
+        ) from error
+    except OSError as error:
+        raise AgentError(
+            _("the file {path} cannot be read").format(path=ca_file), _("give the certificate as a PEM file")
+        ) from error
+    verdicts = list(judge(trial)) if json_wanted else list(_shown(judge(trial)))
+    failed = sum(verdict.result == "fail" for verdict in verdicts)
+    if json_wanted:
+        click.echo(as_json({"ok": not failed, "musts": [asdict(verdict) for verdict in verdicts]}))
+    else:
+        passed = sum(verdict.result == "pass" for verdict in verdicts)
+        told = _("{passed} passed, {failed} failed, {others} not tried")
+        click.echo(told.format(passed=passed, failed=failed, others=len(verdicts) - passed - failed))
+    sys.exit(1 if failed else 0)
+
+
+def _shown(verdicts: "Iterable[Verdict]") -> "Iterable[Verdict]":
+    words = {"pass": _("pass"), "fail": _("FAIL"), "not_tried": _("not tried")}
+    for verdict in verdicts:
+        click.echo(f"{verdict.number:<4} {words[verdict.result]}  {verdict.title}")
+        if verdict.found:
+            click.echo(f"       {verdict.found}")
+        if verdict.todo:
+            click.echo("       " + _("What to do: {hint}").format(hint=verdict.todo))
+        yield verdict
+
+
+def _check_arguments(url: str, token: str | None) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise AgentError(
+            _("{url} is not the address of a platform").format(url=url), _("write it like https://platform.example.org")
+        )
+    if token is not None and not re.fullmatch("[!-~]+", token):
+        raise AgentError(
+            _("the credential is not one word of ASCII"), _("put it into the file as the platform gave it")
+        )

@@ -1,0 +1,128 @@
+"""The conformance kit passes a platform that keeps the contract, and says by number what another one breaks."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wrong_platforms as wrong
+from click.testing import CliRunner, Result
+from starlette.types import ASGIApp
+from wrong_platforms import Carrier, Twisted
+
+from instrument_agent.cli.platform_check import platform_check
+from instrument_agent.receiver import Ledger, attempts, create_app
+from instrument_agent.receiver.enrolment import Enrolment
+
+KEY = "A" * 43 + "="
+# What cannot be seen from outside, and the credential where none is given.
+UNSEEN = {"M19", "M20", "M21", "M22", "M23"}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the time of a run goes into its largest batch."""
+    monkeypatch.setattr(attempts, "BIG_BATCH", 120)
+
+
+def check(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    done = CliRunner().invoke(platform_check, [*arguments, "--json"])
+    assert done.exit_code in (0, 1), done.output
+    verdicts = json.loads(done.stdout)["musts"]
+    return done.exit_code, {verdict["number"]: verdict for verdict in verdicts}
+
+
+def numbers(verdicts: dict[str, dict[str, Any]], result: str) -> set[str]:
+    return {number for number, verdict in verdicts.items() if verdict["result"] == result}
+
+
+def test_the_reference_platform_keeps_every_demand(carrier: Carrier, books: Ledger, tmp_path: Path):
+    enrolment = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}")
+    carrier.app = create_app(books, time.time_ns, enrolment=enrolment)
+    token = tmp_path / "token"
+    token.write_text(enrolment.enrol("c-1", enrolment.new_code(None, time.time_ns(), 1), KEY, time.time_ns()))
+    status, verdicts = check(carrier.url, "--box", "c-1", "--token-file", str(token))
+    enrolment.close()
+    assert (status, numbers(verdicts, "fail"), numbers(verdicts, "not_tried")) == (0, set(), UNSEEN)
+    assert list(verdicts) == [f"M{number}" for number in range(1, 24)]
+
+
+WRONG: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
+    # Repetitions are part of how other demands are tried.
+    "M1": ("after", wrong.refuses_repetitions, {"M1", "M2", "M5", "M15"}),
+    "M2": ("after", lambda: wrong.forgets_conflicts, {"M2"}),
+    "M3": ("after", lambda: wrong.acknowledges_the_highest, {"M1", "M3"}),
+    "M4": ("after", lambda: wrong.stops_at_a_rejected_record, {"M2", "M4"}),
+    "M5": ("before", lambda: wrong.believes_every_hash, {"M5"}),
+    "M6": ("after", lambda: wrong.hashes_json_of_its_own, {"M6"}),
+    "M8": ("after", lambda: wrong.takes_anything, {"M8"}),
+    "M11": ("after", lambda: wrong.tells_the_time_without_a_zone, {"M11"}),
+    "M12": ("after", lambda: wrong.tells_of_the_newest_epoch_only, {"M12"}),
+}
+
+
+@pytest.mark.parametrize("number", WRONG)
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_breaks_one_demand_fails_by_its_number(carrier: Carrier, books: Ledger, number: str):
+    side, twist, failing = WRONG[number]
+    app: ASGIApp = create_app(books, time.time_ns)
+    carrier.app = Twisted(app, **{side: twist()})
+    status, verdicts = check(carrier.url)
+    assert status == 1
+    assert numbers(verdicts, "fail") == failing
+    assert all(verdicts[broken]["todo"] and verdicts[broken]["found"] for broken in failing)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_lets_everybody_in_fails_by_its_number(carrier: Carrier, books: Ledger, tmp_path: Path):
+    carrier.app = create_app(books, time.time_ns)
+    (tmp_path / "token").write_text("anything")
+    status, verdicts = check(carrier.url, "--token-file", str(tmp_path / "token"))
+    assert (status, numbers(verdicts, "fail")) == (1, {"M14"})
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_clock_that_is_wrong_fails_by_its_number(carrier: Carrier, books: Ledger):
+    carrier.app = create_app(books, lambda: time.time_ns() - 8 * 3600 * 10**9)
+    status, verdicts = check(carrier.url)
+    assert (status, numbers(verdicts, "fail")) == (1, {"M11"})
+    assert "28800 s away" in verdicts["M11"]["found"]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_people_read_what_is_wrong_and_what_to_do(carrier: Carrier, books: Ledger):
+    after = wrong.all_of(
+        wrong.knows_no_new_types,
+        wrong.refuses_what_does_not_link,
+        wrong.leaves_out_what_was_rejected,
+        wrong.fails_on_large_batches,
+        wrong.refuses_gzip,
+    )
+    carrier.app = Twisted(create_app(books, time.time_ns), wrong.listens_to_any_box, after)
+    done = CliRunner().invoke(platform_check, [carrier.url])
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    failed = {line.split()[0] for line in lines if " FAIL " in line}
+    assert failed == {"M7", "M9", "M10", "M13", "M16", "M17"}
+    at = lines.index("M9   FAIL  Bodies in gzip are taken.")
+    assert lines[at + 1].strip() == "a body in gzip was not taken [415 {'error': 'no gzip'}]"
+    assert lines[at + 2].strip() == "What to do: undo Content-Encoding: gzip"
+    assert "M14  not tried  Nobody speaks for a box without its credential." in lines
+    assert lines[-1] == "11 passed, 6 failed, 6 not tried"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ftp://x"], "not the address of a platform"),
+        (["http://127.0.0.1:1"], "Connection refused"),
+        (["http://127.0.0.1:1", "--token-file", "missing"], "missing cannot be read"),
+        (["http://127.0.0.1:1", "--ca-file", "missing"], "missing cannot be read"),
+    ],
+)
+def test_what_cannot_be_begun_is_said(arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    done: Result = CliRunner().invoke(platform_check, arguments)
+    assert said in str(done.exception)
+    assert getattr(done.exception, "hint", "")
