@@ -5,31 +5,39 @@ import random
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from instrument_agent import __version__, snapshot
-from instrument_agent.buffer.books import last_epoch, save_configured, save_events, save_state, save_stop, states
+from instrument_agent import snapshot
+from instrument_agent.buffer.books import (
+    last_epoch,
+    save_configured,
+    save_events,
+    save_stop,
+    states,
+    time_spent_ns,
+)
 from instrument_agent.buffer.lock import StateLock
 from instrument_agent.buffer.outbox import Outbox
 from instrument_agent.buffer.quarantine import open_books
-from instrument_agent.buffer.retention import PRUNE_EVERY_NS, prune
-from instrument_agent.buffer.store import Start
+from instrument_agent.buffer.store import Transaction
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config, DestinationConfig, InstrumentConfig
 from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.readings import NS_PER_S, FailedRead, UnknownReason
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, FailedRead, UnknownReason
 from instrument_agent.core.records import configured
 from instrument_agent.core.sessions import Earlier
 from instrument_agent.core.step import State, begin, end
-from instrument_agent.daybook import Daybook
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.bus import Bus, Station
 from instrument_agent.poll.guard import Guard
 from instrument_agent.poll.recorder import Recorder, Watched
+from instrument_agent.poll.watching import watching
 from instrument_agent.timesync import SYNCHRONIZED, TimeSync
+from instrument_agent.upkeep import Upkeep
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.delivery import Delivery
 from instrument_agent.uplink.heartbeat import Heartbeat, phase
@@ -41,9 +49,6 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 HUNG_AFTER_S = 10.0
 """A driver that takes this much longer than it was given is hung (real seconds)."""
-DAYS_EVERY_NS = 60 * NS_PER_S
-EPOCH_NS = 30 * 86_400 * NS_PER_S
-"""An epoch is as much as can be pruned at a time, so none gets longer than this."""
 JUST_BOOTED_NS = 600 * NS_PER_S
 
 
@@ -64,22 +69,23 @@ class Agent:
         self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
         self._last = last_epoch(self.store)
         self._resumed = states(self.store)
-        self._begin_epoch()
+        self._upkeep = Upkeep(self.store, clock, config)
+        self._upkeep.begin()
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
         self._time_sync = TimeSync(clock, sync_file)
-        self._daybook = Daybook(self.store, config.box.timezone, tuple(config.box.idle_levels_days))
-        self._days_at_ns = 0
-        self._prune_at_ns = clock.boottime_ns() + PRUNE_EVERY_NS
+        self._last_read = snapshot.LastRead(self.store, config)
         self.buses: dict[str, Bus] = {}
         self.deliveries: list[Delivery] = []
         self.heartbeats: list[Heartbeat] = []
         for instrument in config.instruments:
             self._resume(instrument)
             self._connect(instrument)
+        self.recorder.checkpoint()
         for destination in config.destinations:
             self._serve(destination)
-        self._control = ControlServer(config.box.runtime_dir, {"status": lambda _request: self.status()})
+        answers = {"status": lambda _request: self.status()} | watching(self.buses, self.recorder, clock)
+        self._control = ControlServer(config.box.runtime_dir, answers)
 
     def run(self, notifier: Notifier) -> int:
         """Run until stopped; return the exit status (1 if a worker died, so that systemd starts a new process)."""
@@ -95,28 +101,28 @@ class Agent:
             self._tick(notifier)
         notifier.stopping()
         self._stop()
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.recorder.storage_error else 0
 
     def status(self) -> dict[str, Any]:
         """Return everything `status` shows."""
         health = {name: item for bus in self.buses.values() for name, item in bus.health().items()}
-        watched = self.recorder.watched()
+        watched, last_read = self.recorder.watched(), self._last_read
+        boot_id, now_ns = self.clock.boot_id, self.clock.boottime_ns()
         return {
             "running": True,
-            **snapshot.box(self.config, self.store, self.clock.boot_id, self.clock.boottime_ns()),
+            **snapshot.box(self.config, self.anchoring.known(), last_read, boot_id, now_ns),
             "epoch": self.store.epoch,
             "storage_error": self.recorder.storage_error,
+            "unsaved_changes": self.recorder.unsaved,
             "instruments": [
-                snapshot.instrument_now(
-                    item, watched[item.id], self.recorder.live(item.id), health.get(item.id), self.store
-                )
-                | snapshot.idle_now(self.config, item.id, self.store)
+                snapshot.instrument_now(item, watched[item.id], self.recorder.live(item.id), health.get(item.id))
+                | snapshot.idle_now(self.config, item.id, last_read)
                 for item in self.config.instruments
             ],
             "destinations": [
                 entry | {"contact": asdict(delivery.contact), "heartbeats_sent": heartbeat.sent}
                 for entry, delivery, heartbeat in zip(
-                    snapshot.queues(self.store, [item.name for item in self.config.destinations]),
+                    snapshot.queues(self.config, last_read),
                     self.deliveries,
                     self.heartbeats,
                     strict=True,
@@ -128,20 +134,23 @@ class Agent:
         """Take up the books where they were left, and say why nothing was seen in between."""
         now_ns, boot_id = self.clock.boottime_ns(), self.clock.boot_id
         rules = instrument.activity.rules()
-        state = self._resumed.get(instrument.id)
-        with self.store.write() as change:
-            if state is not None and state.boot_id != boot_id:
-                # Between two checkpoints nothing was written: for so long it may have gone on.
-                closed, events = end(rules, state, round(self.config.box.checkpoint_s * NS_PER_S))
-                save_events(change, instrument.id, closed, events)
-                state = begin(boot_id, 0, _open_at_end(state))
-            elif state is None:
-                state = begin(boot_id, now_ns)
-            data = configured(instrument.identity(), instrument.driver.name, rules, round(instrument.poll_s * 1000))
+        state, ended = self._resumed.get(instrument.id), None
+        spent_ns = time_spent_ns(self.store, instrument.id, boot_id)
+        if state is not None and state.boot_id != boot_id:
+            # Between two checkpoints nothing was written: for so long it may have gone on.
+            ended = end(rules, state, round(self.config.box.checkpoint_s * NS_PER_S))
+            state = begin(boot_id, 0, _open_at_end(state))
+        elif state is None:
+            state = begin(boot_id, now_ns)
+        data = configured(instrument.identity(), instrument.driver.name, rules, round(instrument.poll_s * 1000))
+
+        def write_first(change: Transaction) -> None:
+            # In one transaction with the new state: a boot whose books are closed must never be closed again.
+            if ended is not None:
+                save_events(change, instrument.id, *ended)
             save_configured(change, instrument.id, boot_id, now_ns, data)
-            # In the same transaction: a boot whose books are closed must never be closed again.
-            save_state(change, instrument.id, state)
-        self.recorder.watch(instrument.id, Watched(rules, state))
+
+        self.recorder.watch(instrument.id, Watched(rules, state, spent_ns=spent_ns), write_first)
         if instrument.id in self._resumed:
             self.recorder.take(instrument.id, FailedRead(now_ns, self._why_unseen(self._resumed[instrument.id])))
 
@@ -197,53 +206,30 @@ class Agent:
 
     def _heartbeat_body(self, destination: str) -> dict[str, Any]:
         instruments = {item.id: self.recorder.live(item.id) for item in self.config.instruments}
-        return snapshot.heartbeat_body(
-            self.config, self.store, self.clock.boot_id, self.clock.boottime_ns(), instruments, destination
-        )
+        now = {
+            "epoch": self.store.epoch,
+            "boot_id": self.clock.boot_id,
+            "boottime_ms": self.clock.boottime_ns() // NS_PER_MS,
+            "storage_error": self.recorder.storage_error,
+        }
+        return snapshot.heartbeat_body(self.config, self._last_read, now, instruments, destination)
 
     def _tick(self, notifier: Notifier) -> None:
         """Look after the loops; the watchdog is fed only while each makes progress or is known to hang."""
         self.anchoring.see(self._time_sync.sight())
-        self._close_days()
-        self._look_after_store()
+        if self.store.damage:
+            self._worker_died()  # the next start sets the database aside
+            return
+        self._upkeep.do_what_is_due(self.recorder, self.anchoring)
         hung = [bus for bus in self.buses.values() if bus.stuck]
         for bus in hung:
             bus.tell_hung()
         if all(worker.is_alive() and (not worker.stuck or worker in hung) for worker in self._workers):
             notifier.alive()
-        notifier.status(f"{len(self.config.instruments)} instruments, {len(self.buses)} buses, {len(hung)} hung")
-
-    def _look_after_store(self) -> None:
-        """End if the database is damaged, so that the next start sets it aside; once a day make room in it."""
-        now_ns = self.clock.boottime_ns()
-        if self.store.damage:
-            self._worker_died()
-        elif now_ns >= self._prune_at_ns:
-            self._prune_at_ns = now_ns + PRUNE_EVERY_NS
-            self.store.tend()
-            try:
-                if now_ns - self._epoch_began_ns >= EPOCH_NS:
-                    self._begin_epoch()
-                utc = self.anchoring.utc(self.clock.boot_id, now_ns)
-                prune(self.store, utc, [item.name for item in self.config.destinations])
-            except StoreUnavailable as error:
-                log.warning("nothing was pruned: %s", error)
-
-    def _begin_epoch(self) -> None:
-        self._epoch_began_ns = self.clock.boottime_ns()
-        self.store.begin_epoch(Start(self.clock.boot_id, self._epoch_began_ns, __version__, self.config.hash))
-
-    def _close_days(self) -> None:
-        """Close the calendar days that can be closed, looking once a minute."""
-        now_ns = self.clock.boottime_ns()
-        # What is not written down yet would be missing in the sums of a day that is never opened again.
-        if now_ns < self._days_at_ns or self.recorder.storage_error:
-            return
-        self._days_at_ns = now_ns + DAYS_EVERY_NS
-        try:
-            self._daybook.close_due({name: item.state for name, item in self.recorder.watched().items()})
-        except StoreUnavailable as error:
-            log.warning("days are not closed: %s", error)
+        trouble = ", nothing can be written down" if self.recorder.storage_error else ""
+        notifier.status(
+            f"{len(self.config.instruments)} instruments, {len(self.buses)} buses, {len(hung)} hung{trouble}"
+        )
 
     @property
     def _workers(self) -> list[Worker]:
@@ -261,8 +247,10 @@ class Agent:
         for worker in (worker for worker in self._workers if not worker.stuck):
             worker.join(max(0.0, deadline_s - time.monotonic()))
         self.recorder.checkpoint()
-        if not self.failed and not self.recorder.storage_error:
-            with self.store.write() as change:
+        if self.recorder.storage_error:
+            log.critical("%d changes could not be written down and are lost", self.recorder.unsaved)
+        elif not self.failed:
+            with suppress(StoreUnavailable), self.store.write() as change:
                 save_stop(change, self.store.epoch, self.clock.boottime_ns())
         self._control.close()
         self.store.close()

@@ -1,11 +1,12 @@
 """Closes calendar days: once its end is known and settled, a day becomes a record and is never opened again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from instrument_agent.buffer.books import anchors
 from instrument_agent.buffer.calendar_days import (
+    FAR_NS,
     BootSpan,
     NextDay,
     boot_spans,
@@ -33,8 +34,6 @@ from instrument_agent.core.step import State
 
 KNOWN_TO_NS = 60 * NS_PER_S
 """A day is closed once the UTC of its end is known this well."""
-FAR_NS = 3600 * NS_PER_S
-"""No later anchor moves a boot by this much, so one that is farther from a day adds nothing to it."""
 
 
 class Daybook:
@@ -46,7 +45,7 @@ class Daybook:
         self._zone = ZoneInfo(zone)
         self._levels_days = levels_days
 
-    def close_due(self, states: dict[str, State]) -> int:
+    def close_due(self, states: Mapping[str, State]) -> int:
         """Close every day of every instrument that can be closed by now; return how many were."""
         return sum(self._close_instrument(name, state) for name, state in states.items())
 

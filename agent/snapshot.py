@@ -1,6 +1,7 @@
 """What the agent knows at this moment, as plain data: for `status`, and in short for the heartbeat."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -8,23 +9,66 @@ from instrument_agent import __version__
 from instrument_agent.buffer.books import LastEpoch, anchors, last_epoch, states, time_spent_ns
 from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.calendar_days import next_day
-from instrument_agent.buffer.outbox import queue_of
+from instrument_agent.buffer.outbox import Queue, queue_of, strange_epochs
 from instrument_agent.buffer.reader import Readable, Reader
-from instrument_agent.buffer.store import Store
 from instrument_agent.config import Config, InstrumentConfig
+from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.chronology import Chronology, Moment
 from instrument_agent.core.days import Idle, idle_level
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
 from instrument_agent.poll.guard import Health
 from instrument_agent.poll.recorder import Watched
 
 
-def instrument_now(
-    config: InstrumentConfig, watched: Watched, now: Live, health: Health | None, source: Readable
-) -> dict[str, Any]:
+class LastRead:
+    """What `status` and heartbeats need of the database. While it cannot be read, nothing in it changes either."""
+
+    def __init__(self, source: Readable, config: Config) -> None:
+        """Read everything once.
+
+        Raises:
+            StoreUnavailable: it cannot be read at all.
+        """
+        self._source = source
+        self._idle = {item.id: _idle(source, item.id) for item in config.instruments}
+        self._queues = {item.name: queue_of(source, item.name) for item in config.destinations}
+        self._strange = strange_epochs(source)
+
+    def idle(self, instrument_id: str) -> Idle:
+        """Return the streak of days without power up to the last closed day."""
+        with suppress(StoreUnavailable):
+            self._idle[instrument_id] = _idle(self._source, instrument_id)
+        return self._idle[instrument_id]
+
+    def queue(self, destination: str) -> Queue:
+        """Return how a destination stands."""
+        with suppress(StoreUnavailable):
+            self._queues[destination] = queue_of(self._source, destination)
+        return self._queues[destination]
+
+    def strange_epochs(self) -> list[dict[str, Any]]:
+        """Return the epochs of this box that only a platform knows."""
+        with suppress(StoreUnavailable):
+            self._strange = strange_epochs(self._source)
+        return self._strange
+
+    def moment(self, boot_id: str, boottime_ns: int) -> Moment:
+        """Return what bounds a moment of a boot without a sight of UTC of its own."""
+        with suppress(StoreUnavailable):
+            return chronology(self._source).moment(boot_id, boottime_ns)
+        return Moment(None, None)
+
+
+def _idle(source: Readable, instrument_id: str) -> Idle:
+    following = next_day(source, instrument_id)
+    return Idle() if following is None else following.idle
+
+
+def instrument_now(config: InstrumentConfig, watched: Watched, now: Live, health: Health | None) -> dict[str, Any]:
     """Return everything `status` shows of one instrument."""
-    spent = accounted_ms(source, config.id, watched.state, now)
+    spent = accounted_ms(watched, now)
     total = sum(spent.values())
     run = watched.state.open_run
     return {
@@ -48,7 +92,8 @@ def instrument_stopped(
     rules = config.activity.rules()
     before = live(rules, state, state.latest_ns)
     now = Live(Activity.UNKNOWN, state.last_seen_ns, reason)
-    return instrument_now(config, Watched(rules, state), now, None, source) | {"last_activity": before.activity.value}
+    watched = Watched(rules, state, spent_ns=time_spent_ns(source, config.id, state.boot_id))
+    return instrument_now(config, watched, now, None) | {"last_activity": before.activity.value}
 
 
 def activity_now(now: Live) -> dict[str, Any]:
@@ -60,13 +105,13 @@ def activity_now(now: Live) -> dict[str, Any]:
     }
 
 
-def accounted_ms(source: Readable, instrument_id: str, state: State, now: Live) -> dict[str, int]:
+def accounted_ms(watched: Watched, now: Live) -> dict[str, int]:
     """Return the milliseconds this boot spent in each activity, up to where the ledger is settled.
 
     While the instrument is not seen, the time since its last sight is unknown already, though the ledger waits until
     no run can bridge it. It counts up to the last attempt to read, which is at most a poll ago.
     """
-    spent = time_spent_ns(source, instrument_id, state.boot_id)
+    spent, state = dict(watched.spent_ns), watched.state
     growing = state.line.open
     spent[growing.activity] += growing.end_ns - growing.start_ns
     if now.activity is Activity.UNKNOWN:
@@ -74,22 +119,20 @@ def accounted_ms(source: Readable, instrument_id: str, state: State, now: Live) 
     return {activity.value: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()}
 
 
-def idle_now(config: Config, instrument_id: str, source: Readable) -> dict[str, int]:
+def idle_now(config: Config, instrument_id: str, last_read: LastRead) -> dict[str, int]:
     """Return the streak of days without power up to the last closed day, and the policy's level it has reached."""
-    following = next_day(source, instrument_id)
-    streak = Idle() if following is None else following.idle
+    streak = last_read.idle(instrument_id)
     return asdict(streak) | {"idle_level": idle_level(streak, config.box.idle_levels_days)}
 
 
-def queues(source: Readable, names: Sequence[str]) -> list[dict[str, Any]]:
+def queues(config: Config, last_read: LastRead) -> list[dict[str, Any]]:
     """Return how each destination stands."""
-    return [{"name": name, "queue": asdict(queue_of(source, name))} for name in names]
+    return [{"name": item.name, "queue": asdict(last_read.queue(item.name))} for item in config.destinations]
 
 
-def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dict[str, Any]:
-    """Return what identifies the box, and the UTC it believes in, with what it believes it from."""
-    known = anchors(source, boot_id)
-    times = Chronology([], known) if known else chronology(source)
+def box(config: Config, known: Sequence[Anchor], last_read: LastRead, boot_id: str, boottime_ns: int) -> dict[str, Any]:
+    """Return what identifies the box, and the UTC it believes in, with what it believes it from (``known``)."""
+    times = Chronology([], known) if known else last_read
     return {
         "box_id": config.box.id,
         "agent_version": __version__,
@@ -99,6 +142,7 @@ def box(config: Config, source: Readable, boot_id: str, boottime_ns: int) -> dic
         "boottime_ms": boottime_ns // NS_PER_MS,
         "time_sources": sorted({anchor.source for anchor in known}),
         **utc_now(times.moment(boot_id, boottime_ns)),
+        "epochs_unknown_here": last_read.strange_epochs(),
     }
 
 
@@ -113,26 +157,22 @@ def utc_now(moment: Moment) -> dict[str, Any]:
 
 
 def heartbeat_body(
-    config: Config,
-    store: Store,
-    boot_id: str,
-    boottime_ns: int,
-    instruments: Mapping[str, Live],
-    destination: str,
+    config: Config, last_read: LastRead, now: Mapping[str, Any], instruments: Mapping[str, Live], destination: str
 ) -> dict[str, Any]:
-    """Return a heartbeat: live state only, small enough to be sent every minute by every box of a province."""
+    """Return a heartbeat: live state only, small enough to be sent every minute by every box of a province.
+
+    ``now`` says which epoch and boot this is, what the boot clock shows, and whether anything can be written down.
+    """
     return {
         "box_id": config.box.id,
-        "epoch": store.epoch,
-        "boot_id": boot_id,
-        "boottime_ms": boottime_ns // NS_PER_MS,
+        **now,
         "agent_version": __version__,
         "config_hash": config.hash,
         "instruments": [
-            {"instrument_id": name, **activity_now(now), **idle_now(config, name, store)}
-            for name, now in instruments.items()
+            {"instrument_id": name, **activity_now(live_now), **idle_now(config, name, last_read)}
+            for name, live_now in instruments.items()
         ],
-        "queue": asdict(queue_of(store, destination)),
+        "queue": asdict(last_read.queue(destination)),
     }
 
 
@@ -143,18 +183,18 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
         StoreUnavailable: there is no database, or it cannot be read.
     """
     reader = Reader(config.box.state_dir)
-    known = states(reader)
+    last_read, known = LastRead(reader, config), states(reader)
     reason = _why_unseen(last_epoch(reader), boot_id)
     latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)
     found = {
         "running": False,
-        **box(config, reader, boot_id, latest_ns),
+        **box(config, anchors(reader, boot_id), last_read, boot_id, latest_ns),
         "instruments": [
-            instrument_stopped(item, known[item.id], reason, reader) | idle_now(config, item.id, reader)
+            instrument_stopped(item, known[item.id], reason, reader) | idle_now(config, item.id, last_read)
             for item in config.instruments
             if item.id in known
         ],
-        "destinations": queues(reader, [item.name for item in config.destinations]),
+        "destinations": queues(config, last_read),
     }
     reader.close()
     return found

@@ -6,6 +6,7 @@ is laid down again once there is plenty of room.
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -20,19 +21,20 @@ class Ballast:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / BALLAST_NAME
 
-    def release(self) -> None:
-        """Give the room back."""
+    def release(self) -> bool:
+        """Give the room back; False if there was none to give."""
         try:
             self._path.unlink()
         except OSError:
-            return
+            return False
         log.warning("the disk is full; gave up the ballast of %d bytes", BALLAST_BYTES)
+        return True
 
     def take(self) -> None:
         """Lay the ballast down, if it is not there and twice its size would still be free afterwards."""
-        if self._path.exists():
-            return
         try:
+            if self._path.exists():
+                return
             room = os.statvfs(self._path.parent)
             if room.f_bavail * room.f_frsize < 3 * BALLAST_BYTES:
                 return
@@ -40,4 +42,5 @@ class Ballast:
                 # Reserves blocks without writing them, which wears out no card.
                 os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
         except OSError:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)

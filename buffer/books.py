@@ -18,7 +18,19 @@ from instrument_agent.core.step import Event, State
 from instrument_agent.i18n import _
 
 INTERVAL_COLUMNS = "instrument_id, boot_id, start_ns, end_ns, activity, reason, row_sum"
+EPOCH_COLUMNS = "number, epoch, boot_id, started_ns, stopped_ns, row_sum"
 ANCHOR_COLUMNS = "boot_id, boottime_ns, utc_ns, error_ns, source, row_sum"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch and its boot; ``stopped_ns`` is None unless the agent ended it itself."""
+
+    number: int
+    epoch: str
+    boot_id: str
+    started_ns: int
+    stopped_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +99,45 @@ def save_anchor(change: Transaction, anchor: Anchor) -> None:
 
 def save_stop(change: Transaction, epoch: str, at_ns: int) -> None:
     """Note that the agent ended this epoch itself."""
-    change.execute("update epochs set stopped_ns = ? where epoch = ?", (at_ns, epoch))
+    number, boot_id, started_ns = change.execute(
+        "select number, boot_id, started_ns from epochs where epoch = ?", (epoch,)
+    ).fetchone()
+    change.execute(
+        "update epochs set stopped_ns = ?, row_sum = ? where number = ?",
+        (at_ns, row_sum(number, epoch, boot_id, started_ns, at_ns), number),
+    )
 
 
 def last_epoch(source: Readable) -> LastEpoch | None:
-    """Return the newest epoch in the database."""
-    rows = source.rows("select boot_id, stopped_ns from epochs order by number desc limit 1")
-    return LastEpoch(*rows[0]) if rows else None
+    """Return the newest epoch in the database.
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    found = epochs(source, newest=1)
+    return LastEpoch(found[-1].boot_id, found[-1].stopped_ns) if found else None
+
+
+def epochs(source: Readable, newest: int = -1) -> list[Epoch]:
+    """Return all epochs, or so many of the newest, oldest first.
+
+    Raises:
+        StoreDamaged: one of them does not fit its checksum.
+    """
+    columns = f"select {EPOCH_COLUMNS} from epochs order by number desc limit ?"  # noqa: S608  # a constant
+    return [checked_epoch(row) for row in reversed(source.rows(columns, (newest,)))]
+
+
+def checked_epoch(row: tuple[Any, ...]) -> Epoch:
+    """Return the epoch of a row (EPOCH_COLUMNS).
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    *values, noted = row
+    if row_sum(*values) != noted:
+        raise damaged(_("an epoch does not fit its checksum"))
+    return Epoch(*values)
 
 
 def states(source: Readable) -> dict[str, State]:

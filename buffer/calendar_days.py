@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from instrument_agent.buffer.books import INTERVAL_COLUMNS, checked_interval
-from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.books import INTERVAL_COLUMNS, checked_interval, epochs
+from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
 from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.records import Fact, RecordType
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
+
+FAR_NS = 3600 * NS_PER_S
+"""No later anchor moves a boot by this much, so one that is farther from a day adds nothing to it."""
+DAY_COLUMNS = "instrument_id, next_day, first_epoch_number, days_not_powered, unknown_days, row_sum"
+MIDNIGHT_COLUMNS = "boot_id, utc_ns, boottime_ns, after_id, row_sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,16 @@ class NextDay:
     day: date
     first_epoch_number: int
     idle: Idle
+
+
+@dataclass(frozen=True, slots=True)
+class Midnight:
+    """Where a midnight (UTC) lies on a boot's clock, put down after the record at ``after_id`` of the log."""
+
+    boot_id: str
+    utc_ns: int
+    boottime_ns: int
+    after_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +54,20 @@ class BootSpan:
 
 def next_day(source: Readable, instrument_id: str) -> NextDay | None:
     """Return the next day to count; None before the first."""
-    rows = source.rows(
-        "select next_day, first_epoch_number, days_not_powered, unknown_days from days where instrument_id = ?",
-        (instrument_id,),
-    )
-    if not rows:
-        return None
-    day, number, days_not_powered, unknown_days = rows[0]
+    rows = source.rows(f"select {DAY_COLUMNS} from days where instrument_id = ?", (instrument_id,))  # noqa: S608
+    return checked_day(rows[0]) if rows else None
+
+
+def checked_day(row: tuple[Any, ...]) -> NextDay:
+    """Return the next day of a row (DAY_COLUMNS).
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    *values, noted = row
+    if row_sum(*values) != noted:
+        raise damaged(_("the next day of {instrument} does not fit its checksum").format(instrument=values[0]))
+    _instrument_id, day, number, days_not_powered, unknown_days = values
     return NextDay(date.fromisoformat(day), number, Idle(days_not_powered, unknown_days))
 
 
@@ -51,46 +76,68 @@ def save_day(
 ) -> None:
     """Put the summary of a day in the log (at boot id and boot-clock time ``at``) and go on to the next."""
     change.append(Fact(RecordType.DAILY_SUMMARY, *at, data, instrument_id))
+    save_next_day(change, instrument_id, following)
+
+
+def save_next_day(change: Transaction, instrument_id: str, following: NextDay) -> None:
+    """Note which day is to be counted next."""
+    idle = following.idle
+    day, number = following.day.isoformat(), following.first_epoch_number
+    row = (instrument_id, day, number, idle.days_not_powered, idle.unknown_days)
     change.execute(
-        "insert into days (instrument_id, next_day, first_epoch_number, days_not_powered, unknown_days)"
-        " values (?, ?, ?, ?, ?) on conflict (instrument_id) do update set next_day = excluded.next_day,"
-        " first_epoch_number = excluded.first_epoch_number, days_not_powered = excluded.days_not_powered,"
-        " unknown_days = excluded.unknown_days",
-        (
-            instrument_id,
-            following.day.isoformat(),
-            following.first_epoch_number,
-            following.idle.days_not_powered,
-            following.idle.unknown_days,
-        ),
+        f"insert or replace into days ({DAY_COLUMNS}) values (?, ?, ?, ?, ?, ?)",  # noqa: S608  # a constant
+        (*row, row_sum(*row)),
     )
 
 
 def midnight(source: Readable, boot_id: str, utc_ns: int) -> int | None:
-    """Return where a midnight was put on a boot's clock."""
-    rows = source.rows("select boottime_ns from midnights where boot_id = ? and utc_ns = ?", (boot_id, utc_ns))
-    return rows[0][0] if rows else None
+    """Return where a midnight was put on a boot's clock.
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    columns = f"select {MIDNIGHT_COLUMNS} from midnights where boot_id = ? and utc_ns = ?"  # noqa: S608  # a constant
+    rows = source.rows(columns, (boot_id, utc_ns))
+    return checked_midnight(rows[0]).boottime_ns if rows else None
+
+
+def checked_midnight(row: tuple[Any, ...]) -> Midnight:
+    """Return the midnight of a row (MIDNIGHT_COLUMNS).
+
+    Raises:
+        StoreDamaged: it does not fit its checksum.
+    """
+    *values, noted = row
+    if row_sum(*values) != noted:
+        raise damaged(_("a midnight does not fit its checksum"))
+    return Midnight(*values)
 
 
 def save_midnight(change: Transaction, boot_id: str, utc_ns: int, boottime_ns: int) -> None:
     """Note where a midnight lies on a boot's clock, once and for all: two days meet there."""
+    after_id = change.execute("select coalesce(max(id), 0) from records").fetchone()[0]
+    row = (boot_id, utc_ns, boottime_ns, after_id)
     change.execute(
-        "insert or ignore into midnights (boot_id, utc_ns, boottime_ns) values (?, ?, ?)",
-        (boot_id, utc_ns, boottime_ns),
+        f"insert or ignore into midnights ({MIDNIGHT_COLUMNS}) values (?, ?, ?, ?, ?)",  # noqa: S608  # a constant
+        (*row, row_sum(*row)),
     )
 
 
 def boot_spans(source: Readable, instrument_id: str, first_epoch_number: int) -> list[BootSpan]:
-    """Return the boots from an epoch on, in order."""
-    rows = source.rows(
-        "select e.boot_id, min(e.number) as first, max(e.number) as last,"
-        " (select min(start_ns) from intervals i where i.instrument_id = ? and i.boot_id = e.boot_id),"
-        " (select max(end_ns) from intervals i where i.instrument_id = ? and i.boot_id = e.boot_id)"
-        " from epochs e where e.boot_id in (select boot_id from epochs where number >= ?)"
-        " group by e.boot_id order by first",
-        (instrument_id, instrument_id, first_epoch_number),
-    )
-    return [BootSpan(*row) for row in rows]
+    """Return the boots from an epoch on, in order.
+
+    Raises:
+        StoreDamaged: an epoch does not fit its checksum.
+    """
+    numbers: dict[str, list[int]] = {}
+    for epoch in epochs(source):
+        numbers.setdefault(epoch.boot_id, []).append(epoch.number)
+    reach = "select min(start_ns), max(end_ns) from intervals where instrument_id = ? and boot_id = ?"
+    return [
+        BootSpan(boot_id, its[0], its[-1], *source.rows(reach, (instrument_id, boot_id))[0])
+        for boot_id, its in numbers.items()
+        if its[-1] >= first_epoch_number
+    ]
 
 
 def intervals_between(source: Readable, instrument_id: str, boot_id: str, from_ns: int, to_ns: int) -> list[Interval]:

@@ -1,5 +1,6 @@
 """One agent per state directory."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ class StateLock:
         path = state_dir / "lock"
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._fd = _opened(path)
         except OSError as error:
             raise StoreUnavailable(
                 _("the state directory {path} cannot be used: {error}").format(path=state_dir, error=error.strerror),
@@ -38,3 +39,13 @@ class StateLock:
     def release(self) -> None:
         """Give the lock back."""
         os.close(self._fd)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # The lock of a file system that became read-only: what is on it can be resumed from.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,5 +1,6 @@
 """The schema, step by step; a step that has shipped is never edited."""
 
+import sqlite3
 from pathlib import Path
 
 import sqlite_utils
@@ -13,12 +14,19 @@ from instrument_agent.i18n import _
 migrations = Migrations("instrument_agent")
 
 LIST = migrations.migrations_table
-SUMMED = {
+Summed = dict[str, tuple[str, ...]]
+"""Which columns the checksum of a row is made of, by table."""
+
+SUMMED_FIRST: Summed = {
     "intervals": ("instrument_id", "boot_id", "start_ns", "end_ns", "activity", "reason"),
     "anchors": ("boot_id", "boottime_ns", "utc_ns", "error_ns", "source"),
     "destinations": ("name", "acked_id"),
 }
-"""Which columns the checksum of a row is made of."""
+SUMMED_DAYS: Summed = {
+    "epochs": ("number", "epoch", "boot_id", "started_ns", "stopped_ns"),
+    "days": ("instrument_id", "next_day", "first_epoch_number", "days_not_powered", "unknown_days"),
+    "midnights": ("boot_id", "utc_ns", "boottime_ns", "after_id"),
+}
 
 
 @migrations()
@@ -96,15 +104,37 @@ def m003_days(db: sqlite_utils.Database) -> None:
 @migrations()
 def m004_checksums_and_roots(db: sqlite_utils.Database) -> None:
     """Give intervals, anchors and watermarks a checksum; keep what verification starts from, and what was found."""
-    for table, columns in SUMMED.items():
-        db.table(table).add_column("row_sum", str)
-        for rowid, *values in db.execute(f"select rowid, {', '.join(columns)} from {table}").fetchall():  # noqa: S608
-            db.execute(f"update {table} set row_sum = ? where rowid = ?", (row_sum(*values), rowid))  # noqa: S608
+    _sum_rows(db, SUMMED_FIRST)
     db.table("roots").create(
         {"epoch": str, "seq": int, "hash": str, "row_sum": str}, pk="epoch", not_null={"seq", "hash"}
     )
     # What was found when the database was opened, until the epoch begins in which it is said.
     db.table("findings").create({"id": int, "data": str}, pk="id", not_null={"data"})
+
+
+@migrations()
+def m005_checksums_of_days(db: sqlite_utils.Database) -> None:
+    """Give epochs, days and midnights a checksum too; a midnight says how long the log was when it was put down."""
+    db.table("midnights").add_column("after_id", int, not_null_default=0)
+    _sum_rows(db, SUMMED_DAYS)
+
+
+def _sum_rows(db: sqlite_utils.Database, summed: Summed) -> None:
+    for table, columns in summed.items():
+        db.table(table).add_column("row_sum", str)
+        for rowid, *values in db.execute(f"select rowid, {', '.join(columns)} from {table}").fetchall():  # noqa: S608
+            db.execute(f"update {table} set row_sum = ? where rowid = ?", (row_sum(*values), rowid))  # noqa: S608
+
+
+def up_to_date(connection: sqlite3.Connection) -> bool:
+    """Say whether every step of the schema was taken.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    taken = connection.execute(f"select count(*) from {LIST} where migration_set = ?", (migrations.name,))  # noqa: S608
+    steps = len(migrations.pending(sqlite_utils.Database(memory=True)))
+    return bool(taken.fetchone()[0] == steps)
 
 
 def refuse_strange(source: Readable, path: Path) -> None:

@@ -3,17 +3,24 @@
 Everything up to a destination's watermark is settled there: stored, or refused and kept here as a dead letter.
 """
 
+import json
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from instrument_agent.buffer.chain import COLUMNS, Chain, judged, roots
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Store, Transaction
-from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.i18n import _
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_HERE = "epoch_unknown_here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +62,8 @@ class Outbox:
     def __init__(self, store: Store, destination: str) -> None:
         self._store = store
         self._destination = destination
-        with store.write() as change:
-            # Nothing of a pruned epoch is sent to a new destination: no platform can pass over what is gone from it.
-            pruned = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
-            first_id = change.execute(pruned).fetchone()[0]
-            change.execute(
-                "insert or ignore into destinations (name, acked_id, row_sum) values (?, ?, ?)",
-                (destination, first_id, row_sum(destination, first_id)),
-            )
+        with suppress(StoreUnavailable):  # a disk that takes nothing now is tried again when something is to be sent
+            self._enter()
 
     def next_batch(self, limit: int) -> Batch | None:
         """Return the oldest records not settled here, at most ``limit``, all of one epoch; None if there are none.
@@ -84,6 +85,17 @@ class Outbox:
             )
         return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch))
 
+    def _enter(self) -> None:
+        """Give the destination a watermark if it has none."""
+        with self._store.write() as change:
+            # Nothing of a pruned epoch is sent to a new destination: no platform can pass over what is gone from it.
+            pruned = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
+            first_id = change.execute(pruned).fetchone()[0]
+            change.execute(
+                "insert or ignore into destinations (name, acked_id, row_sum) values (?, ?, ?)",
+                (self._destination, first_id, row_sum(self._destination, first_id)),
+            )
+
     def last_seq(self, epoch: str) -> int:
         """Return the highest seq known to have been written in an epoch, 0 if there is none."""
         found: int = self._store.rows(
@@ -93,6 +105,26 @@ class Outbox:
             (epoch, epoch),
         )[0][0]
         return found
+
+    def note_strange(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
+        """Say aloud, once, which epochs of this box a platform has records of and this database does not know.
+
+        So it is after an older card was put back, with a clone of it in another box, or if a database was lost.
+        """
+        known = {epoch for (epoch,) in self._store.rows("select epoch from epochs")}
+        known |= {fault["epoch"] for fault in strange_epochs(self._store)}
+        strange = {epoch: there for epoch, there in acked_through.items() if there > 0 and epoch not in known}
+        if not strange:
+            return
+        with self._store.write() as change:
+            for epoch, there in strange.items():
+                data = {"kind": UNKNOWN_HERE, "epoch": epoch, "acked_through": there}
+                log.error(
+                    "%s has %d records of epoch %s, which this box does not know", self._destination, there, epoch
+                )
+                change.append(
+                    Fact(RecordType.FAULT, boot_id, at_ns, data | {"shown_by": f"platform:{self._destination}"})
+                )
 
     def note_high_water(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
         """Say aloud, once, what a platform has of an ended epoch and this box has not: the end of it was lost here."""
@@ -158,6 +190,8 @@ class Outbox:
 
     def _acked_id(self) -> int:
         columns = "select acked_id, row_sum from destinations where name = ?"
+        if not self._store.rows(columns, (self._destination,)):
+            self._enter()
         acked_id, noted = self._store.rows(columns, (self._destination,))[0]
         if row_sum(self._destination, acked_id) != noted:
             raise self._damaged(_("the watermark of {name} does not fit its checksum").format(name=self._destination))
@@ -174,6 +208,15 @@ class Outbox:
         error = damaged(what)
         self._store.note_damage(str(error))
         return error
+
+
+def strange_epochs(source: Readable) -> list[dict[str, Any]]:
+    """Return the data of the ``fault`` records about epochs that only a platform knows."""
+    rows = source.rows(
+        "select body from records where type = ? and json_extract(body, '$.data.kind') = ? order by id",
+        (RecordType.FAULT.value, UNKNOWN_HERE),
+    )
+    return [json.loads(body)["data"] for (body,) in rows]
 
 
 QUEUE_SQL = (

@@ -9,16 +9,24 @@ import json
 import logging
 import shutil
 import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from instrument_agent.buffer.books import INTERVAL_COLUMNS, anchors, checked_interval, states
+from instrument_agent.buffer import card
+from instrument_agent.buffer.ballast import Ballast
+from instrument_agent.buffer.books import anchors, checked_epoch, checked_interval, states
+from instrument_agent.buffer.calendar_days import checked_day, checked_midnight
 from instrument_agent.buffer.chain import first_fault
 from instrument_agent.buffer.headfile import lost_tail, read_head, sync_directory
 from instrument_agent.buffer.migrations import LIST, refuse_strange
-from instrument_agent.buffer.reader import FILE_NAME, Reader, damaged
-from instrument_agent.buffer.rebuild import WANTED, rebuild
-from instrument_agent.buffer.salvage import found_in
+from instrument_agent.buffer.opening import filled, renew
+from instrument_agent.buffer.reader import FILE_NAME, Reader, damaged, disk_fails, unusable
+from instrument_agent.buffer.rebuild import rebuild
+from instrument_agent.buffer.salvage import Found
+from instrument_agent.buffer.salvaged_rows import WANTED
 from instrument_agent.buffer.store import SUSPECT_NAME, Store
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_S
@@ -34,6 +42,12 @@ MOST = 20_000
 SMALL_BYTES = 16 * 1024 * 1024
 """A database up to this size is given SQLite's own check as well; it reads the whole file."""
 SALVAGE_DIR = "salvage"
+CHECKED: dict[str, Callable[[tuple[Any, ...]], object]] = {
+    "intervals": checked_interval,
+    "epochs": checked_epoch,
+    "days": checked_day,
+    "midnights": checked_midnight,
+}
 
 
 def open_books(state_dir: Path, box_id: str, utc_ns: int) -> Store:
@@ -42,20 +56,28 @@ def open_books(state_dir: Path, box_id: str, utc_ns: int) -> Store:
     ``utc_ns`` is what the wall clock claims; it is only used in the name of a file that is set aside.
 
     Raises:
-        StoreUnavailable: it is somebody else's, was written by a newer agent, or cannot be written.
+        StoreUnavailable: it is somebody else's, was written by a newer agent, cannot be read, or is damaged on a disk
+            that takes nothing.
     """
-    _finish(state_dir)
-    path = state_dir / FILE_NAME
-    why = why_damaged(state_dir) if path.exists() and path.stat().st_size > 0 else ""
-    if why:
-        log.critical("%s", why)
-        _set_aside(state_dir, box_id, utc_ns)
-    (state_dir / SUSPECT_NAME).unlink(missing_ok=True)
+    if card.full(state_dir):
+        Ballast(state_dir).release()
+    try:
+        _finish(state_dir)
+        path = state_dir / FILE_NAME
+        if filled(path):
+            renew(state_dir, path)
+        why = why_damaged(state_dir) if filled(path) else ""
+        if why:
+            log.critical("%s", why)
+            _set_aside(state_dir, box_id, utc_ns)
+    except OSError as error:
+        raise disk_fails(state_dir, error) from error
+    with suppress(OSError):  # on a disk that takes nothing it stays, and the next start looks at every record again
+        (state_dir / SUSPECT_NAME).unlink(missing_ok=True)
     store = Store(state_dir, box_id)
     tail = lost_tail(store, read_head(state_dir))
     if tail is not None:
-        with store.write() as change:
-            change.execute("insert into findings (data) values (?)", (json.dumps(tail),))
+        store.find(tail)
     return store
 
 
@@ -65,7 +87,7 @@ def why_damaged(state_dir: Path) -> str:
     Raises:
         StoreUnavailable: it is somebody else's, was written by a newer agent, or cannot be read at all.
     """
-    reader = Reader(state_dir)
+    reader = Reader(state_dir, alone=True)
     try:
         refuse_strange(reader, reader.path)
         _look(reader, whole=(state_dir / SUSPECT_NAME).exists())
@@ -88,7 +110,8 @@ def _look(reader: Reader, *, whole: bool) -> None:
     limit = -1 if whole else NEWEST
     for table in (*WANTED, "configured", "findings", LIST):
         columns = WANTED.get(table, "*")
-        reader.rows(f"select {columns} from {table} order by rowid desc limit ?", (limit,))  # noqa: S608  # names of ours
+        for row in reader.each(f"select {columns} from {table} order by rowid desc limit ?", (limit,)):  # noqa: S608
+            CHECKED.get(table, _unchecked)(row)
     strayed = (
         "select count(*) from (select * from epochs order by number desc limit ?) e left join records r"
         " on r.epoch = e.epoch and r.seq = 1 where json_extract(r.body, '$.boot_id') is not e.boot_id"
@@ -111,21 +134,35 @@ def _look(reader: Reader, *, whole: bool) -> None:
         )
     states(reader)
     anchors(reader)
-    for row in reader.rows(f"select {INTERVAL_COLUMNS} from intervals order by rowid desc limit ?", (limit,)):  # noqa: S608
-        checked_interval(row)
+
+
+def _unchecked(_row: tuple[Any, ...]) -> None:
+    """Take a row without a checksum: that it can be read is all there is to see."""
 
 
 def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
-    """Build a new database from what verifies, then put it in the place of the damaged one, which is renamed."""
+    """Build a new database from what verifies, then put it in the place of the damaged one, which is renamed.
+
+    Raises:
+        OSError: the disk does not take it.
+        StoreUnavailable: likewise.
+    """
+    refusal = card.refusal(state_dir)
+    if refusal is not None:  # nor is it certain then that it is damaged: where reads fail, SQLite says so as well
+        raise refusal
     path, work = state_dir / FILE_NAME, state_dir / SALVAGE_DIR
     aside = _free_name(state_dir, utc_ns)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     store = Store(work, box_id)
+    try:
+        found = Found(path, work)
+    except sqlite3.Error as error:
+        raise unusable(work, error) from error
     with store.write() as change:
-        outcome = rebuild(change, found_in(path, WANTED), box_id)
-        data = json.dumps(outcome.data(aside.name))
+        data = json.dumps(rebuild(change, found, box_id).data(aside.name))
         change.execute("insert into findings (data) values (?)", (data,))
+    found.close()
     store.close()
     sync_directory(work)
     _rename(state_dir, aside)

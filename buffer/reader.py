@@ -1,6 +1,7 @@
 """Looking into the database without touching it, while the agent runs or after it has stopped."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,15 @@ from instrument_agent.rights import join_hint
 FILE_NAME = "buffer.db"
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NO_PERMISSION = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH)
+MISTAKES = (
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+)
+"""What SQLite says of a statement that is wrong, whatever the state of the disk."""
 
 
 class Readable(Protocol):
@@ -23,8 +33,8 @@ class Readable(Protocol):
 class Reader:
     """A read-only view of the database in a state directory."""
 
-    def __init__(self, state_dir: Path, file_name: str = FILE_NAME) -> None:
-        """Open it.
+    def __init__(self, state_dir: Path, file_name: str = FILE_NAME, *, alone: bool = False) -> None:
+        """Open it; ``alone`` says that nobody else can be writing now.
 
         Raises:
             StoreUnavailable: there is none yet, or it cannot be read.
@@ -32,9 +42,7 @@ class Reader:
         self.path = state_dir / file_name
         try:
             self.path.stat()
-            # Without a -wal nobody writes, and to read as usual SQLite would have to make one: not everyone may.
-            kind = "mode=ro" if Path(f"{self.path}-wal").exists() else "mode=ro&immutable=1"
-            self._connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?{kind}", uri=True, timeout=10)
+            self._connection = reading(self.path, alone=alone)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreUnavailable(
                 _("there is no database in {path}").format(path=state_dir),
@@ -54,6 +62,17 @@ class Reader:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def each(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query one at a time, however many there are.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        try:
+            yield from self._connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def close(self) -> None:
         """Close the view."""
         self._connection.close()
@@ -65,11 +84,34 @@ class Reader:
         return found
 
 
+def reading(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """Connect to a database that is not to be changed; ``alone`` says that nobody else can be writing now.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    wal = Path(f"{path}-wal")
+    # Without a -wal nobody writes, and to read as usual SQLite would have to make one: not everyone may. One that is
+    # empty may be about to be filled, but not if we are alone: then it is what a full disk left of an attempt.
+    still = not wal.exists() or (alone and wal.stat().st_size == 0)
+    kind = "mode=ro&immutable=1" if still else "mode=ro"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True, timeout=10, check_same_thread=False)
+
+
+def our_mistake(error: sqlite3.Error) -> bool:
+    """Say whether an error is one of the statement, and so of this agent, and not of the disk or the file."""
+    if _code(error) is None:
+        return not isinstance(error, sqlite3.OperationalError)
+    return _code(error) in MISTAKES
+
+
 def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
     """Return the error that tells an operator what SQLite or the system said."""
     hint = _("look at the free space and the permissions there; do not delete it: it holds hours not yet delivered")
     if _code(error) == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
         hint = _("this file is not a database of this agent: check box.state_dir, or move the file away")
+    elif "no such column" in str(error):
+        hint = _("an older version of the agent wrote it: start this one once, it brings the file up to date")
     elif _code(error) == sqlite3.SQLITE_FULL:
         hint = _("make room on the card; what happens until then is kept in memory, and lost only if the agent ends")
     message = _("the database {path} cannot be used: {error}").format(path=path, error=error)
@@ -77,6 +119,14 @@ def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
     if _code(error) in DAMAGE or str(error).startswith("Could not decode"):
         return StoreDamaged(message, hint if _code(error) == sqlite3.SQLITE_NOTADB else restart_hint())
     return StoreUnavailable(message, hint)
+
+
+def disk_fails(state_dir: Path, error: OSError) -> StoreUnavailable:
+    """Return the error of a disk that takes nothing."""
+    return StoreUnavailable(
+        _("the disk of {path} takes nothing: {error}").format(path=state_dir, error=error.strerror),
+        _("look at the card and at what the system log says of it"),
+    )
 
 
 def damaged(what: str) -> StoreDamaged:

@@ -4,26 +4,37 @@ A record counts if its text fits its hash. It is looked for in the table, and, w
 bytes of the file: there its hash lies behind its text. Because only the text that was written fits a SHA-256, a single
 flipped bit can be found by trying, and mended. The -wal file is read through SQLite only: it may hold commits that were
 never finished.
+
+A box of ten years holds more records than fit into the memory of a Pi, so what was found is kept in a file of its own
+until the new database is written.
 """
 
 import hashlib
 import json
-import mmap
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instrument_agent.buffer.reader import reading
+
 RECORD = re.compile(rb'(\{"at_ms":[^\x00]{1,8000}?\})([0-9a-f]{64})', re.DOTALL)
+LONGEST_MATCH = 8192
+READ_BYTES = 1024 * 1024
 BROKEN = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite says of a broken file; its own message may quote bytes that are no text."""
 MENDED_BYTES = 8192
 """Longest text in which a flipped bit is looked for."""
 TRIED_ONE_BY_ONE = 100_000
 """Widest gap of unreadable rows in which each row is asked for."""
+FOUND_NAME = "found.db"
+KEPT = (
+    "create table kept (epoch text, seq int, id int, type text, instrument_id text, boot_id text, at_ms int,"
+    " prev_hash text, body text, hash text, primary key (epoch, seq))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,96 +47,127 @@ class Kept:
     id: int | None
 
 
-@dataclass(slots=True)
 class Found:
-    """What was got out: records by (epoch, seq), and the rows of the other tables as they stand, still unchecked."""
+    """What was got out of a damaged database: records that verify, and the rows of the other tables as they stand."""
 
-    records: dict[tuple[str, int], Kept] = field(default_factory=dict)
-    tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    def __init__(self, damaged: Path, work_dir: Path) -> None:
+        """Get the records out; they are kept in ``work_dir`` until ``close``.
 
+        Raises:
+            sqlite3.Error: there is no room for them.
+        """
+        self._path = work_dir / FOUND_NAME
+        self._kept = sqlite3.connect(self._path, isolation_level=None)
+        self._kept.execute("pragma journal_mode=off")
+        self._kept.execute("pragma synchronous=off")
+        self._kept.execute(KEPT)
+        self._kept.execute("create index by_link on kept (prev_hash)")
+        self._kept.execute("begin")
+        self._source: sqlite3.Connection | None = None
+        with suppress(*BROKEN):  # so little of it is left that SQLite does not open it: the bytes are
+            self._source = reading(damaged, alone=True)
+            self._source.text_factory = bytes
+        doubtful = [row for row in self._rows("records", "id, body, hash") if not self._take(row[0], row[1], row[2])]
+        for body, digest in _in_the_bytes(damaged):
+            self._take(None, body, digest)
+        for id_, body, digest in doubtful:
+            mended = self._mended(body, digest)
+            if mended is not None:
+                self._take(id_, mended, hashlib.sha256(mended).hexdigest())
+        self._kept.execute("commit")
 
-def found_in(path: Path, tables: dict[str, str]) -> Found:
-    """Return what can be got out of a damaged database; ``tables`` maps names to the columns that are wanted."""
-    found = Found()
-    doubtful: list[tuple[int, bytes, str]] = []
-    # Without a -wal SQLite would lay one beside the file that is to be kept as it is.
-    kind = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True)) as connection:
-            connection.text_factory = bytes
-            for id_, body, digest in rows_of(connection, "records", "id, body, hash"):
-                _take(found, doubtful, id_, body, _text(digest))
-            for name, columns in tables.items():
-                rows = rows_of(connection, name, columns)
-                found.tables[name] = [tuple(_text(value) for value in row) for row in rows]
-    except BROKEN:
-        pass  # so little of it is left that SQLite does not open it: the bytes are
-    for body, digest in _in_the_bytes(path):
-        _take(found, [], None, body, digest)
-    links = {kept.record["prev_hash"] for kept in found.records.values()}
-    for id_, body, digest in doubtful:
-        mended = _mended(body, digest, links)
-        if mended is not None:
-            _take(found, [], id_, mended, hashlib.sha256(mended).hexdigest())
-    return found
+    def records(self, condition: str, *values: object) -> Iterator[Kept]:
+        """Yield the records for which an SQL condition holds, one at a time."""
+        found = self._kept.execute(f"select id, body, hash from kept where {condition}", values)  # noqa: S608  # ours
+        for id_, body, digest in found:
+            yield Kept(json.loads(body), body, digest, id_)
+
+    def ask(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the table ``kept``: epoch, seq, id, type, instrument_id, boot_id, at_ms, prev_hash, body, hash."""
+        return self._kept.execute(sql, values).fetchall()
+
+    def rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of another table that can be read, still unchecked."""
+        for row in self._rows(table, columns):
+            yield tuple(_text(value) for value in row)
+
+    def close(self) -> None:
+        """Forget what was found."""
+        self._kept.close()
+        self._path.unlink(missing_ok=True)
+        if self._source is not None:
+            self._source.close()
+
+    def _rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+        if self._source is not None:
+            yield from rows_of(self._source, table, columns)
+
+    def _take(self, id_: int | None, body: object, digest: object) -> bool:
+        """Keep a record if it verifies; False if it is one, as far as it looks, that does not."""
+        digest = _text(digest)
+        if not isinstance(body, bytes) or not isinstance(digest, str):
+            return True
+        if hashlib.sha256(body).hexdigest() != digest:
+            return False
+        record = json.loads(body)
+        names = ("epoch", "seq", "type", "boot_id", "at_ms", "prev_hash")
+        epoch, seq, type_, boot_id, at_ms, prev_hash = (record[name] for name in names)
+        row = (epoch, seq, id_, type_, record.get("instrument_id"), boot_id, at_ms, prev_hash, body.decode(), digest)
+        self._kept.execute(
+            "insert into kept values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " on conflict (epoch, seq) do update set id = excluded.id where id is null",
+            row,
+        )
+        return True
+
+    def _mended(self, body: bytes, digest: object) -> bytes | None:
+        """Return the text that was written, if it or its hash has one flipped bit."""
+        noted = str(_text(digest))
+        computed = hashlib.sha256(body).hexdigest()
+        if self.ask("select 1 from kept where prev_hash = ? limit 1", computed):
+            return body
+        if len(noted) == len(computed) and _bits_apart(computed, noted) == 1:
+            return body
+        return None if len(body) > MENDED_BYTES else _with_one_bit_turned(body, noted)
 
 
 def rows_of(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows that can be read: from the front, from the back, and between them one by one."""
     wanted = f"select rowid, {columns} from {table}"  # noqa: S608  # names of ours
-    front, reached = _until_broken(connection, f"{wanted} order by rowid")
-    yield from (row[1:] for row in front)
-    if reached:
+    after = yield from _until_broken(connection, f"{wanted} order by rowid")
+    if after is None:
         return
-    after = front[-1][0] if front else 0
-    back, _reached = _until_broken(connection, f"{wanted} where rowid > {after} order by rowid desc")
-    yield from (row[1:] for row in back)
-    if not front and not back:
+    before = yield from _until_broken(connection, f"{wanted} where rowid > {after} order by rowid desc")
+    if not after and not before:
         return  # nothing of this table can be reached
-    before = back[-1][0] if back else after + TRIED_ONE_BY_ONE
-    for rowid in range(after + 1, min(before, after + TRIED_ONE_BY_ONE)):
-        single, _reached = _until_broken(connection, f"{wanted} where rowid = {rowid}")
-        yield from (row[1:] for row in single)
+    for rowid in range(after + 1, min(before or after + TRIED_ONE_BY_ONE, after + TRIED_ONE_BY_ONE)):
+        yield from _until_broken(connection, f"{wanted} where rowid = {rowid}")
 
 
-def _until_broken(connection: sqlite3.Connection, sql: str) -> tuple[list[tuple[Any, ...]], bool]:
-    rows: list[tuple[Any, ...]] = []
+def _until_broken(connection: sqlite3.Connection, sql: str) -> Generator[tuple[Any, ...], None, int | None]:
+    """Yield rows without their rowid, which stands first; return the last one if it broke off, None at the end."""
+    reached = 0
     try:
-        rows.extend(connection.execute(sql))
+        for rowid, *row in connection.execute(sql):
+            reached = rowid
+            yield tuple(row)
     except BROKEN:
-        return rows, False
-    return rows, True
-
-
-def _take(found: Found, doubtful: list[tuple[int, bytes, str]], id_: int | None, body: object, digest: object) -> None:
-    if not isinstance(body, bytes) or not isinstance(digest, str):
-        return
-    if hashlib.sha256(body).hexdigest() != digest:
-        if id_ is not None:
-            doubtful.append((id_, body, digest))
-        return
-    record = json.loads(body)
-    key = (record["epoch"], record["seq"])
-    known = found.records.get(key)
-    if known is None or known.id is None:
-        found.records[key] = Kept(record, body.decode(), digest, id_)
+        return reached
+    return None
 
 
 def _in_the_bytes(path: Path) -> Iterator[tuple[bytes, str]]:
-    if path.stat().st_size == 0:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        for match in RECORD.finditer(view):
-            yield match[1], match[2].decode()
+    """Yield what looks like a record and its hash; some may come twice."""
+    left = b""
+    with path.open("rb") as file:
+        while piece := file.read(READ_BYTES):
+            piece = left + piece
+            for match in RECORD.finditer(piece):
+                yield match[1], match[2].decode()
+            left = piece[-LONGEST_MATCH:]
 
 
-def _mended(body: bytes, digest: str, links: set[str]) -> bytes | None:
-    """Return the text that was written, if it or its hash has one flipped bit."""
-    computed = hashlib.sha256(body).hexdigest()
-    if computed in links or (len(digest) == len(computed) and _bits_apart(computed, digest) == 1):
-        return body
-    if len(body) > MENDED_BYTES:
-        return None
+def _with_one_bit_turned(body: bytes, digest: str) -> bytes | None:
     changed = bytearray(body)
     for place in range(len(body)):
         for bit in range(8):

@@ -1,29 +1,26 @@
 """In which order salvaged records were written, and where each stood in the log."""
 
-from collections import Counter
-
 from instrument_agent.buffer.salvage import Found, Kept
 
 
-def of_epoch(found: Found, epoch: str) -> dict[int, Kept]:
-    """Return the records of an epoch by seq."""
-    return {seq: kept for (of, seq), kept in found.records.items() if of == epoch}
+def first_of(found: Found, epoch: str) -> Kept:
+    """Return the first record of an epoch that was found."""
+    return next(found.records("epoch = ? order by seq limit 1", epoch))
 
 
 def in_order(found: Found) -> list[str]:
     """Return the epochs in the order they were begun: each names the one before it, and most know their place."""
-    places: dict[str, list[int]] = {}
-    for (epoch, _seq), kept in found.records.items():
-        places.setdefault(epoch, []).extend([] if kept.id is None else [kept.id])
-    before = {
-        epoch: str(kept.record["data"].get("previous_epoch", ""))
-        for (epoch, seq), kept in found.records.items()
-        if seq == 1
-    }
-    order = sorted(
-        (epoch for epoch in places if places[epoch]), key=lambda epoch: sorted(places[epoch])[len(places[epoch]) // 2]
-    )
-    left = [epoch for epoch in places if not places[epoch]]
+    placed: list[tuple[int, str]] = []
+    left: list[str] = []
+    for epoch, known in found.ask("select epoch, count(id) from kept group by epoch order by epoch"):
+        middle = "select id from kept where epoch = ? and id is not null order by id limit 1 offset ?"
+        places = found.ask(middle, epoch, known // 2)
+        if places:
+            placed.append((places[0][0], epoch))
+        else:
+            left.append(epoch)
+    before = {kept.record["epoch"]: str(kept.record["data"].get("previous_epoch", "")) for kept in _firsts(found)}
+    order = [epoch for _place, epoch in sorted(placed)]
     while left:
         fitting = [epoch for epoch in left if before.get(epoch) in order] or left[:1]
         for epoch in fitting:
@@ -35,8 +32,8 @@ def in_order(found: Found) -> list[str]:
 
 def named_ends(found: Found) -> dict[str, tuple[int, str]]:
     """Return the last seq and hash of each epoch, as the one after it names them."""
-    first = (kept.record["data"] for (_epoch, seq), kept in found.records.items() if seq == 1)
-    named = ((data.get("previous_epoch"), data.get("previous_seq"), data.get("previous_hash")) for data in first)
+    data = (kept.record["data"] for kept in _firsts(found))
+    named = ((item.get("previous_epoch"), item.get("previous_seq"), item.get("previous_hash")) for item in data)
     return {epoch: (seq, digest) for epoch, seq, digest in named if epoch and seq and digest}
 
 
@@ -46,13 +43,26 @@ def offsets_of(found: Found, epochs: list[str]) -> dict[str, int] | None:
     ends = named_ends(found)
     end = 0
     for epoch in epochs:
-        kept = of_epoch(found, epoch)
-        votes = Counter(item.id - seq for seq, item in kept.items() if item.id is not None)
-        first = kept.get(1)
+        votes = found.ask(
+            "select id - seq, count(*) as votes from kept where epoch = ? and id is not null"
+            " group by id - seq order by votes desc limit 1",
+            epoch,
+        )
+        first = next(found.records("epoch = ? and seq = 1", epoch), None)
         guess = end if first is None or first.record["data"].get("previous_epoch", "") in ("", *offsets) else None
-        offset = votes.most_common(1)[0][0] if votes else guess
+        offset = votes[0][0] if votes else guess
         if offset is None or offset < end:
             return None
         offsets[epoch] = offset
-        end = offset + max([*kept, ends.get(epoch, (0, ""))[0]])
+        end = offset + max(last_seq(found, epoch), ends.get(epoch, (0, ""))[0])
     return offsets
+
+
+def last_seq(found: Found, epoch: str) -> int:
+    """Return the highest seq that was found of an epoch."""
+    highest: int = found.ask("select max(seq) from kept where epoch = ?", epoch)[0][0]
+    return highest
+
+
+def _firsts(found: Found) -> list[Kept]:
+    return list(found.records("seq = 1"))

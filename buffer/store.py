@@ -1,8 +1,7 @@
-"""The database: opened durably, written by one connection, in whole transactions.
+"""The database: written by one connection, in whole transactions.
 
-WAL with synchronous=FULL is the only setting of SQLite that lost no acknowledged row in power-cut trials, so both
-are set and read back. Every write begins with BEGIN IMMEDIATE: a transaction that reads first and writes later
-would fail with "database is locked" instead of waiting.
+Every write begins with BEGIN IMMEDIATE: a transaction that reads first and writes later would fail with "database is
+locked" instead of waiting.
 """
 
 import json
@@ -16,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlite_utils
-
+from instrument_agent.buffer import card
 from instrument_agent.buffer.ballast import Ballast
 from instrument_agent.buffer.headfile import NotedHead, write_head
-from instrument_agent.buffer.migrations import migrations, refuse_strange
-from instrument_agent.buffer.reader import FILE_NAME, Reader, unusable
+from instrument_agent.buffer.opening import check_whose, stand_in, writing
+from instrument_agent.buffer.reader import FILE_NAME, disk_fails, our_mistake, restart_hint, unusable
 from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.records import Fact, Link, RecordType, sealed
+from instrument_agent.core.rowsum import row_sum
+from instrument_agent.i18n import _
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,13 @@ class Transaction:
         return self._connection.execute(sql, parameters)
 
     def append(self, fact: Fact) -> None:
-        """Put a fact at the end of the log, chained to the one before it."""
+        """Put a fact at the end of the log, chained to the one before it.
+
+        Raises:
+            StoreUnavailable: no epoch has begun yet.
+        """
+        if not self.head.epoch:
+            raise StoreUnavailable(_("the disk does not take anything yet"), _("make room on the card"))
         link = Link(self._box_id, self.head.epoch, self.head.seq + 1, self.head.hash)
         record, digest = sealed(link, fact)
         added = self.execute(
@@ -77,7 +83,11 @@ class Transaction:
 
 
 class Store:
-    """The writing side; one per state directory, shared by the agent's threads."""
+    """The writing side; one per state directory, shared by the agent's threads.
+
+    On a card that takes nothing, because it is full or read-only, it stands open for reading: each write tries the card
+    again.
+    """
 
     def __init__(self, state_dir: Path, box_id: str) -> None:
         """Open or create the database and bring its schema up to date.
@@ -93,47 +103,58 @@ class Store:
         self._lock = threading.RLock()
         self._listeners: list[threading.Event] = []
         self._head = Head("", 0, NO_HASH)
+        self._next_epoch = str(uuid.uuid4())
+        self._found: list[dict[str, object]] = []
+        self._closed = False
+        self._writable = False
         self.path = state_dir / FILE_NAME
-        self._refuse_strange()
-        try:
-            self._connection = sqlite3.connect(self.path, check_same_thread=False, timeout=10)
-        except sqlite3.Error as error:
-            raise unusable(self.path, error) from error
-        try:
-            _make_durable(self._connection)
-            migrations.apply(sqlite_utils.Database(self._connection))
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._refused(error) from error
+        check_whose(state_dir, self.path)
+        self._connection: sqlite3.Connection | None = self._opened()
         self._ballast.take()
+
+    def find(self, data: dict[str, object]) -> None:
+        """Say in the next epoch what was found when the database was opened (the data of a ``fault`` record)."""
+        self._found.append(data)
 
     def begin_epoch(self, start: Start) -> str:
         """Begin a new epoch; its first record names the end of the one before it.
 
         A sequence number is thus never used twice, even by a card that was restored from an old image.
         """
-        epoch = str(uuid.uuid4())
+        epoch = self._next_epoch
         data: dict[str, object] = {"agent_version": start.agent_version, "config_hash": start.config_hash}
         with self.write() as change:
             previous = change.execute("select epoch, seq, hash from records order by id desc limit 1").fetchone()
             if previous is not None:
                 data |= dict(zip(("previous_epoch", "previous_seq", "previous_hash"), previous, strict=True))
             change.head = Head(epoch, 0, NO_HASH)
-            change.execute(
+            added = change.execute(
                 "insert into epochs (epoch, boot_id, started_ns, agent_version, config_hash) values (?, ?, ?, ?, ?)",
                 (epoch, start.boot_id, start.at_ns, start.agent_version, start.config_hash),
             )
+            change.execute(
+                "update epochs set row_sum = ? where number = ?",
+                (row_sum(added.lastrowid, epoch, start.boot_id, start.at_ns, None), added.lastrowid),
+            )
             change.append(Fact(RecordType.EPOCH_STARTED, start.boot_id, start.at_ns, data))
-            for (found,) in change.execute("select data from findings order by id").fetchall():
-                log.error("fault: %s", found)
-                change.append(Fact(RecordType.FAULT, start.boot_id, start.at_ns, json.loads(found)))
+            told = change.execute("select data from findings order by id").fetchall()
+            for found in [*(json.loads(text) for (text,) in told), *self._found]:
+                log.error("fault: %s", json.dumps(found))
+                change.append(Fact(RecordType.FAULT, start.boot_id, start.at_ns, found))
             change.execute("delete from findings")
+        self._next_epoch = str(uuid.uuid4())
+        self._found.clear()
         return epoch
 
     @property
     def epoch(self) -> str:
-        """The epoch that is being written."""
-        return self._head.epoch
+        """The epoch that is being written, or will be as soon as it can begin."""
+        return self._head.epoch or self._next_epoch
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch has begun; until then no fact can be kept."""
+        return bool(self._head.epoch)
 
     def listen(self, event: threading.Event) -> None:
         """Set ``event`` whenever facts were appended."""
@@ -144,20 +165,24 @@ class Store:
         """Do one transaction, alone; it is on the disk when the block is left.
 
         Raises:
-            StoreUnavailable: the database refused it; nothing of it was kept.
+            StoreUnavailable: the disk or the database refused it; nothing of it was kept.
+            sqlite3.Error: the statement is wrong; nothing of it was kept.
         """
         with self._lock:
-            change = Transaction(self._connection, self._box_id, self._head)
+            connection = self._usable(writing=True)
+            change = Transaction(connection, self._box_id, self._head)
             try:
-                self._connection.execute("begin immediate")
+                connection.execute("begin immediate")
                 yield change
-                self._connection.execute("commit")
+                connection.execute("commit")
             except sqlite3.Error as error:
                 with suppress(sqlite3.Error):  # on a broken disk this fails too; SQLite has rolled back by itself then
-                    self._connection.rollback()
+                    connection.rollback()
+                if our_mistake(error):
+                    raise
                 raise self._refused(error) from error
             except BaseException:
-                self._connection.rollback()
+                connection.rollback()
                 raise
             grown = change.head != self._head
             self._head = change.head
@@ -172,19 +197,27 @@ class Store:
 
         Raises:
             StoreUnavailable: the database cannot be read.
+            sqlite3.Error: the query is wrong.
         """
         with self._lock:
+            connection = self._usable()
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                return connection.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
+                if our_mistake(error):
+                    raise
                 raise self._refused(error) from error
 
     def note_damage(self, what: str) -> None:
-        """Remember that the database is damaged: the agent ends, and its next start looks at every record."""
-        if not self.damage:
-            log.critical("%s", what)
-            with suppress(OSError):
-                (self._state_dir / SUSPECT_NAME).write_text(what, encoding="utf-8")
+        """Remember that the database is damaged: the agent ends, and its next start looks at every record.
+
+        Not if the disk takes nothing: then no start could set the file aside, and watching goes on.
+        """
+        if self.damage or card.refusal(self._state_dir) is not None:
+            return
+        log.critical("%s", what)
+        with suppress(OSError):
+            (self._state_dir / SUSPECT_NAME).write_text(what, encoding="utf-8")
         self.damage = what
 
     def tend(self) -> None:
@@ -194,23 +227,48 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         with self._lock:
-            self._connection.close()
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
 
-    def _refuse_strange(self) -> None:
-        """Look at what is there without changing it, before it is opened for writing."""
-        if self.path.exists() and self.path.stat().st_size > 0:
-            reader = Reader(self._state_dir)
-            try:
-                refuse_strange(reader, self.path)
-            finally:
-                reader.close()
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            connection = writing(self.path)
+        except sqlite3.Error as error:
+            refused = self._refused(error)
+            found = None if isinstance(refused, StoreDamaged) else stand_in(self._state_dir, self.path)
+            if found is None:
+                raise refused from error
+            return found
+        self._writable = True
+        return connection
+
+    def _usable(self, *, writing: bool = False) -> sqlite3.Connection:
+        """Return the connection; one that only reads is left for another as soon as the disk takes something."""
+        if self._closed:
+            raise StoreUnavailable(_("the database {path} is closed").format(path=self.path))
+        if writing and not self._writable:
+            refusal = card.refusal(self._state_dir)
+            if refusal is not None:
+                raise disk_fails(self._state_dir, refusal)
+            if self._connection is not None:
+                # SQLite would go on sharing what it has open for reading, and find that it cannot write.
+                self._connection.close()
+                self._connection = None
+            self._connection = self._opened()
+        if self._connection is None or (writing and not self._writable):
+            raise StoreUnavailable(_("the database {path} cannot be opened").format(path=self.path), restart_hint())
+        return self._connection
 
     def _refused(self, error: sqlite3.Error) -> StoreUnavailable:
         found = unusable(self.path, error)
+        refusal = card.refusal(self._state_dir)
+        if refusal is not None and refusal.errno in card.FULL:
+            self._ballast.release()
+        elif refusal is not None:  # where reads fail with EIO, SQLite says that the database is malformed
+            return disk_fails(self._state_dir, refusal)
         if isinstance(found, StoreDamaged):
             self.note_damage(str(found))
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            self._ballast.release()
         return found
 
     def _note_head(self, last_id: int) -> None:
@@ -222,12 +280,3 @@ class Store:
             self._head_noted = False
         else:
             self._head_noted = True
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    mode = connection.execute("pragma journal_mode=wal").fetchone()[0]
-    connection.execute("pragma synchronous=full")
-    connection.execute("pragma foreign_keys=on")
-    synchronous = connection.execute("pragma synchronous").fetchone()[0]
-    if (mode, synchronous) != ("wal", 2):
-        raise sqlite3.OperationalError(f"journal_mode is {mode} and synchronous {synchronous}, not wal and 2 (full)")

@@ -9,19 +9,17 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, checked_anchor, checked_interval, states
 from instrument_agent.buffer.chain import Chain, in_log_order, judged, roots, stands_for
 from instrument_agent.buffer.headfile import NotedHead, lost_tail
 from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.verify_days import Books, DayProof
 from instrument_agent.core.anchors import Anchor, contradict
-from instrument_agent.core.days import midnights
 from instrument_agent.core.errors import StoreDamaged
-from instrument_agent.core.ledger import Interval, totals_ns
+from instrument_agent.core.ledger import totals_ns
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.records import time_anchor
 from instrument_agent.core.rowsum import row_sum
@@ -51,10 +49,6 @@ class Report:
             self.differences.append(sentence)
 
 
-Books = dict[tuple[str, str], list[Interval]]
-"""The intervals of each (instrument, boot), in order."""
-
-
 def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], None] = lambda _count: None) -> Report:
     """Walk through everything; ``progress`` is told how many records were walked.
 
@@ -67,14 +61,17 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
     _checkpoints(source, report, books)
     _chain_of_time(report, books)
     told: set[tuple[str, int, int, str]] = set()
-    for number, record in enumerate(_records(source, report)):
+    days = DayProof(source, books, report)
+    for number, (id_, record) in enumerate(_records(source, report)):
         progress(number + 1)
         if record["type"] in COUNTED:
             _duration(report, record, books)
         elif record["type"] == "time_anchor":
             told.add(_told(record["boot_id"], record["data"]))
+            days.learn(record["boot_id"], record["data"])
         elif record["type"] == "daily_summary":
-            _day(source, report, record, books)
+            days.judge(id_, record)
+    days.finish(source, whole=not report.unproven["lost_records"])
     _times(report, known, told)
     _watermarks(source, report)
     tail = lost_tail(source, head)
@@ -83,12 +80,12 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
     return report
 
 
-def _records(source: Readable, report: Report) -> Iterator[dict[str, Any]]:
+def _records(source: Readable, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
     chain, rooted = Chain(whole=True), roots(source)
     report.roots = {epoch: seq for epoch, (seq, _hash) in rooted.items()}
     ended: tuple[str, int, str] | None = None
     for row in in_log_order(source):
-        _id, epoch, seq, _type, _instrument, body, digest = row
+        id_, epoch, seq, _type, _instrument, body, digest = row
         faults = list(judged(chain, rooted, row))
         for fault in faults:
             sentence = _("record {seq} of epoch {epoch}: {why}")
@@ -104,7 +101,7 @@ def _records(source: Readable, report: Report) -> Iterator[dict[str, Any]]:
         if seq == 1 and ended is not None:
             _begins_after(report, record, ended, rooted)
         ended = (epoch, seq, stands_for(record, digest))
-        yield record
+        yield id_, record
 
 
 def _begins_after(
@@ -182,54 +179,6 @@ def _duration(report: Report, record: dict[str, Any], books: Books) -> None:
         return
     sentence = _("record {seq} of epoch {epoch}: {said} ms were recorded, the intervals give {found} ms")
     report.differs(sentence.format(seq=record["seq"], epoch=record["epoch"], said=data[name], found=found))
-
-
-def _day(source: Readable, report: Report, record: dict[str, Any], books: Books) -> None:
-    """Check that a day adds up, and work it out from the intervals between its two midnights."""
-    data = record["data"]
-    place = {"instrument": record["instrument_id"], "day": data["day"]}
-    total_ms = sum(data[f"{activity.value}_ms"] for activity in Activity) + data["clock_residual_ms"]
-    if total_ms != data["length_ms"] or data["powered_ms"] != data["standby_ms"] + data["running_ms"]:
-        report.differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
-        return
-    spent = _spent_between(source, books, record["instrument_id"], _midnights(data))
-    if spent is None:
-        report.unproven["days"] += 1
-    elif all(abs(spent[activity] - data[f"{activity.value}_ms"]) <= 1 for activity in Activity if spent.get(activity)):
-        report.proven["days"] += 1
-    else:
-        report.differs(_("{instrument}, {day}: the intervals give other sums").format(**place))
-
-
-def _midnights(data: dict[str, Any]) -> tuple[int, int]:
-    return midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
-
-
-def _spent_between(
-    source: Readable, books: Books, instrument_id: str, day_utc_ns: tuple[int, int]
-) -> dict[Activity, int] | None:
-    """Return the milliseconds of a day by activity except unknown; None if the intervals of it are not there."""
-    marks: dict[str, dict[int, int]] = {}
-    for boot_id, utc_ns, at_ns in source.rows(
-        "select boot_id, utc_ns, boottime_ns from midnights where utc_ns in (?, ?)", day_utc_ns
-    ):
-        marks.setdefault(boot_id, {})[utc_ns] = at_ns
-    spent = dict.fromkeys((Activity.OFF, Activity.STANDBY, Activity.RUNNING), 0)
-    touched = False
-    for boot_id, found in marks.items():
-        chain = books.get((instrument_id, boot_id), [])
-        if len(found) != len(day_utc_ns) or not chain:
-            continue
-        touched = True
-        from_ns, to_ns = (found[utc_ns] for utc_ns in day_utc_ns)
-        if any(item.reason is UnknownReason.STORAGE_FAULT for item in chain):
-            return None
-        for item in chain[bisect_left(chain, from_ns, key=lambda item: item.end_ns) :]:
-            if item.start_ns >= to_ns:
-                break
-            if item.activity in spent:
-                spent[item.activity] += max(0, min(item.end_ns, to_ns) - max(item.start_ns, from_ns))
-    return {activity: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()} if touched else None
 
 
 def _told(boot_id: str, data: dict[str, Any]) -> tuple[str, int, int, str]:

@@ -57,6 +57,10 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
     parts.append("")
     if found.get("storage_error"):
         parts.append(_problem(_("Nothing can be written down"), found["storage_error"], ""))
+    if found["epochs_unknown_here"]:
+        error = _("a platform has records of {count} epochs of this box that are not in its database")
+        hint = _("a card was put back or copied, or a database was lost; see docs/durability.md")
+        parts.append(_problem(found["box_id"], error.format(count=len(found["epochs_unknown_here"])), hint))
     parts += [
         _problem(item["instrument_id"], item["driver"]["error"], item["driver"]["hint"])
         for item in found["instruments"]

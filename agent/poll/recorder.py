@@ -7,14 +7,16 @@ commits wear out an SD card, rows do not.
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from instrument_agent.buffer.books import save_events, save_state
-from instrument_agent.buffer.store import Store
+from instrument_agent.buffer.store import Store, Transaction
 from instrument_agent.clock import Clock
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.readings import NS_PER_S, FailedRead, Observation, Reading, UnknownReason
+from instrument_agent.core.ledger import Interval, totals_ns
+from instrument_agent.core.readings import NS_PER_S, Activity, FailedRead, Observation, Reading, UnknownReason
 from instrument_agent.core.step import Event, Live, State, live, step
 
 log = logging.getLogger(__name__)
@@ -27,11 +29,12 @@ RETRY_NS = 10 * NS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One instrument: its rules, all that is known of it, and its last reading."""
+    """One instrument: its rules, all that is known of it, its last reading, and the closed time of this boot in ns."""
 
     rules: Rules
     state: State
     last: Observation | None = None
+    spent_ns: Mapping[Activity, int] = field(default_factory=lambda: dict.fromkeys(Activity, 0))
 
 
 class Recorder:
@@ -43,15 +46,19 @@ class Recorder:
         self._checkpoint_ns = round(checkpoint_s * NS_PER_S)
         self._lock = threading.Lock()
         self._watched: dict[str, Watched] = {}
-        self._unsaved: list[tuple[str, State, tuple[Event, ...]]] = []
+        self._unsaved: list[Callable[[Transaction], object]] = []
+        self._saved: dict[str, State] = {}
         self._saved_ns = clock.boottime_ns()
         self._retry_ns = 0
         self._listeners: list[Callable[[], None]] = []
         self.storage_error = ""
 
-    def watch(self, instrument_id: str, watched: Watched) -> None:
-        """Begin or resume the books of an instrument."""
-        self._watched[instrument_id] = watched
+    def watch(self, instrument_id: str, watched: Watched, first: Callable[[Transaction], object] | None = None) -> None:
+        """Begin or resume the books of an instrument; ``first`` writes down what comes before anything else of it."""
+        with self._lock:
+            self._watched[instrument_id] = watched
+            if first is not None:
+                self._unsaved.append(first)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` whenever an instrument's activity changes."""
@@ -67,10 +74,11 @@ class Recorder:
                 reading = FailedRead(reading.at_ns, UnknownReason.STORAGE_FAULT)
             state, events = step(before.rules, before.state, reading)
             last = reading if isinstance(reading, Observation) else before.last
-            after = Watched(before.rules, state, last)
+            after = Watched(before.rules, state, last, _added(before.spent_ns, events))
             self._watched[instrument_id] = after
             if events:
-                self._unsaved.append((instrument_id, state, events))
+                written = partial(save_events, instrument_id=instrument_id, state=state, events=events)
+                self._unsaved.append(written)
             due = bool(self._unsaved) or reading.at_ns - self._saved_ns >= self._checkpoint_ns
             if due and reading.at_ns >= self._retry_ns:
                 self._save(reading.at_ns)
@@ -88,6 +96,16 @@ class Recorder:
         with self._lock:
             return dict(self._watched)
 
+    @property
+    def unsaved(self) -> int:
+        """How many changes are kept in memory because nothing can be written down."""
+        return len(self._unsaved) if self.storage_error else 0
+
+    def saved(self) -> Mapping[str, State]:
+        """Return the state of all instruments as it was written down last; what is counted from it stays true."""
+        with self._lock:
+            return dict(self._saved)
+
     def live(self, instrument_id: str) -> Live:
         """Return what an instrument is doing now."""
         item = self._watched[instrument_id]
@@ -96,8 +114,8 @@ class Recorder:
     def _save(self, now_ns: int) -> None:
         try:
             with self._store.write() as change:
-                for instrument_id, state, events in self._unsaved:
-                    save_events(change, instrument_id, state, events)
+                for written in self._unsaved:
+                    written(change)
                 for instrument_id, item in self._watched.items():
                     save_state(change, instrument_id, item.state)
         except StoreUnavailable as error:
@@ -111,6 +129,15 @@ class Recorder:
         self.storage_error = ""
         self._unsaved.clear()
         self._saved_ns = now_ns
+        self._saved = {instrument_id: item.state for instrument_id, item in self._watched.items()}
+
+
+def _added(spent_ns: Mapping[Activity, int], events: tuple[Event, ...]) -> Mapping[Activity, int]:
+    closed = [event for event in events if isinstance(event, Interval)]
+    if not closed:
+        return spent_ns
+    more_ns = totals_ns(closed)
+    return {activity: spent_ns[activity] + more_ns[activity] for activity in Activity}
 
 
 def _activity(item: Watched) -> object:

@@ -20,7 +20,7 @@ from instrument_agent.core.anchors import (
     plausible,
 )
 from instrument_agent.core.chronology import Chronology
-from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.uplink.http import Reply
@@ -45,6 +45,7 @@ class Anchoring:
         self._lock = threading.Lock()
         self._doubted: set[str] = set()
         self._retry_ns = 0
+        self._unwritten: list[tuple[Anchor, list[Fact]]] = []
         self._anchors = anchors(store, clock.boot_id)
         self._sights = Sights(self._anchors) if self._anchors else None
         self._newest = {anchor.source: anchor for anchor in self._anchors}  # the last of each source
@@ -55,11 +56,7 @@ class Anchoring:
             self.anchored.set()
 
     def offer(self, reply: Reply, destination: str, received_ns: int) -> None:
-        """Take the time of a reply that came in at ``received_ns`` (boot clock), unless a fresh anchor stands.
-
-        Raises:
-            StoreUnavailable: it cannot be written down.
-        """
+        """Take the time of a reply that came in at ``received_ns`` (boot clock), unless a fresh anchor stands."""
         if reply.server_utc_ns is None:
             return
         half_trip_ns = round(reply.round_trip_s * NS_PER_S / 2)
@@ -75,12 +72,11 @@ class Anchoring:
 
     def see(self, sight: Anchor | None) -> None:
         """Take what the wall clock was seen to say, if a time server vouches for it."""
-        if sight is None or sight.boottime_ns < self._retry_ns:
-            return
-        try:
+        if sight is not None:
             self._take(sight)
-        except StoreUnavailable:  # told by the recorder, which has more to lose
-            self._retry_ns = sight.boottime_ns + RETRY_NS
+        elif self._unwritten:
+            with self._lock:
+                self._write_down()
 
     def utc(self, boot_id: str, boottime_ns: int) -> Utc | None:
         """Return the UTC of a moment, from this boot's anchors, or from what the database says of another boot.
@@ -93,27 +89,54 @@ class Anchoring:
             return None if sights is None else sights.utc(boottime_ns)
         with self._lock:
             if self._others is None:
-                self._others = chronology(self._store)
+                try:
+                    self._others = chronology(self._store)
+                except StoreDamaged as error:
+                    self._store.note_damage(str(error))
+                    raise
             return self._others.utc(boot_id, boottime_ns)
+
+    def known(self) -> list[Anchor]:
+        """Return the sights of UTC of this boot."""
+        with self._lock:
+            return list(self._anchors)
 
     def _take(self, sight: Anchor) -> None:
         with self._lock:
             if not self._worth_it(sight) or self._refused(sight):
+                self._write_down()
                 return
             anchor = in_whole_ms(sight)
             apart = self._disagreeing(anchor)
-            with self._store.write() as change:
-                save_anchor(change, anchor)
-                for pair, data in apart.items():
-                    if pair not in self._apart:
-                        log.error("the clocks of %s and %s disagree by %d ms", *pair, data["apart_ms"])
-                        change.append(Fact(RecordType.FAULT, anchor.boot_id, anchor.boottime_ns, data))
+            faults = []
+            for pair, data in apart.items():
+                if pair not in self._apart:
+                    log.error("the clocks of %s and %s disagree by %d ms", *pair, data["apart_ms"])
+                    faults.append(Fact(RecordType.FAULT, anchor.boot_id, anchor.boottime_ns, data))
+            self._unwritten.append((anchor, faults))
+            self._write_down()
             self._apart = {pair for pair in self._apart if anchor.source not in pair} | set(apart)
             self._anchors.append(anchor)
             self._newest[anchor.source] = anchor
             self._sights = Sights(self._anchors)
             self._others = None  # this boot bounds those before it
             self.anchored.set()
+
+    def _write_down(self) -> None:
+        """Put what was taken in the log; what cannot be written yet is true all the same, and is kept in memory."""
+        now_ns = self._clock.boottime_ns()
+        if not self._unwritten or now_ns < self._retry_ns:
+            return
+        try:
+            with self._store.write() as change:
+                for anchor, faults in self._unwritten:
+                    save_anchor(change, anchor)
+                    for fault in faults:
+                        change.append(fault)
+        except StoreUnavailable:  # told by the recorder, which has more to lose
+            self._retry_ns = now_ns + RETRY_NS
+        else:
+            self._unwritten.clear()
 
     def _refused(self, sight: Anchor) -> bool:
         """Say whether a sight cannot be true; said once for each source."""

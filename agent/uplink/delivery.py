@@ -35,6 +35,8 @@ IDLE_S = 60.0
 """How often an idle loop looks at the log although nobody woke it."""
 COMPARE_EVERY_NS = 3600 * NS_PER_S
 """How often the platform is asked what it has: one that was restored from a backup does not know that it lost it."""
+LONGEST_EPOCH, LARGEST_SEQ = 64, 2**53 - 1
+"""What a platform says goes into a record, which holds no larger integers."""
 STUCK_AFTER_S = 120.0
 """Longer than any exchange with a platform may take."""
 
@@ -107,6 +109,7 @@ class Delivery(Worker):
         there = _watermarks(reply)
         if there is not None:
             self._outbox.note_high_water(there, self.clock.boot_id, now_ns)
+            self._outbox.note_strange(there, self.clock.boot_id, now_ns)
         lost = None if there is None else self._outbox.lost_there(there)
         if lost is not None:
             self._go_back(*lost)
@@ -231,7 +234,11 @@ def _watermarks(reply: Reply) -> dict[str, int] | None:
         marks = {item["epoch"]: item["acked_through"] for item in listed}
     except (TypeError, KeyError):
         return None
-    return marks if all(type(mark) is int for mark in marks.values()) else None
+    credible = all(
+        isinstance(epoch, str) and len(epoch) <= LONGEST_EPOCH and type(mark) is int and 0 <= mark <= LARGEST_SEQ
+        for epoch, mark in marks.items()
+    )
+    return marks if credible else None
 
 
 def _rejected(reply: Reply) -> list[tuple[int, str]]:

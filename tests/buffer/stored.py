@@ -35,6 +35,16 @@ def append(store: Store, *numbers: int) -> None:
             change.append(fault(number))
 
 
+def refuse(store: Store, table: str | None) -> None:
+    """Have SQLite refuse to change a table in the middle of a transaction; None: no longer."""
+
+    def authorize(action: int, name: str | None, *_more: str | None) -> int:
+        changes = action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE)
+        return sqlite3.SQLITE_DENY if changes and name == table else sqlite3.SQLITE_OK
+
+    store._connection.set_authorizer(authorize if table else None)
+
+
 def on_disk(state_dir: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask the file itself, through a connection that has nothing to do with ours."""
     connection = sqlite3.connect(state_dir / FILE_NAME)

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from stored import append, fault, on_disk, opened, verified_chain
 
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.buffer.store import Store
-from instrument_agent.core.errors import StoreUnavailable
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 
 
 def test_the_file_is_in_wal_mode(store: Store, tmp_path: Path):
@@ -46,15 +47,73 @@ def test_a_transaction_that_raises_leaves_nothing_and_no_gap(store: Store, tmp_p
     assert on_disk(tmp_path, "select count(*) from configured") == [(0,)]
 
 
-def test_a_statement_the_database_refuses_leaves_nothing_and_no_gap(store: Store, tmp_path: Path):
-    def refuse() -> None:
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("insert into epochs (epoch, boot_id, started_ns) values ('x', null, 1)", sqlite3.IntegrityError),
+        ("insert into epochs (epochs) values ('x')", sqlite3.OperationalError),
+        ("insert into epochs (epoch) values (?)", sqlite3.ProgrammingError),
+    ],
+)
+def test_a_wrong_statement_is_a_bug_and_leaves_nothing_and_no_gap(
+    store: Store, tmp_path: Path, statement: str, error: type[Exception]
+):
+    def mistaken() -> None:
         with store.write() as change:
-            change.execute("insert into epochs (epoch, boot_id, started_ns) values ('x', null, 1)")
+            change.append(fault(9))
+            change.execute(statement)
 
-    with pytest.raises(StoreUnavailable):
-        refuse()
+    with pytest.raises(error):
+        mistaken()
     append(store, 1)
     assert len(verified_chain(tmp_path)[store.epoch]) == 2
+
+
+def full(store: Store) -> None:
+    (pages,) = store.rows("pragma page_count")[0]
+    store.rows(f"pragma max_page_count={pages}")
+
+
+def locked(store: Store) -> None:
+    store.rows("pragma busy_timeout=20")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("begin immediate")
+
+
+def read_only(store: Store) -> None:
+    store.rows("pragma query_only=1")
+
+
+@pytest.mark.parametrize("fail", [full, locked, read_only])
+def test_a_disk_that_takes_nothing_is_unavailable_and_no_damage(store: Store, fail: Callable[[Store], None]):
+    fail(store)
+    with pytest.raises(StoreUnavailable) as caught:
+        append(store, *range(1000))
+    assert not isinstance(caught.value, StoreDamaged)
+    assert caught.value.hint
+    assert store.damage == ""
+
+
+def test_pages_that_do_not_fit_together_are_damage(store: Store):
+    append(store, *range(2000))
+    store.rows("pragma wal_checkpoint(truncate)")
+    raw = bytearray(store.path.read_bytes())
+    for page in range(4096, len(raw), 4096):
+        raw[page : page + 16] = b"\xff" * 16
+    store.path.write_bytes(raw)
+    store.rows("pragma cache_size=0")
+    with pytest.raises(StoreDamaged):
+        store.rows("select sum(length(body)) from records")
+    assert store.damage
+
+
+def test_a_store_that_is_closed_says_so(tmp_path: Path):
+    store = opened(tmp_path)
+    store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.rows("select 1")
+    with pytest.raises(StoreUnavailable, match="closed"):
+        append(store, 1)
 
 
 def test_a_writer_that_is_killed_loses_only_what_it_had_not_committed(tmp_path: Path):

@@ -1,17 +1,15 @@
 """Epochs, sequence numbers and the chain."""
 
 import shutil
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from stored import BOOT, append, fault, on_disk, opened, start, verified_chain
+from stored import BOOT, append, fault, on_disk, opened, refuse, start, verified_chain
 
 from instrument_agent.buffer.books import LastEpoch, last_epoch, save_stop
-from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.canonical import record_hash
 from instrument_agent.core.errors import StoreUnavailable
@@ -97,13 +95,11 @@ def test_a_record_that_cannot_be_written_takes_no_number(store: Store, tmp_path:
 def test_an_epoch_that_cannot_begin_leaves_the_one_before_it(store: Store, tmp_path: Path):
     append(store, 1)
     before = store.epoch
-    other = sqlite3.connect(tmp_path / FILE_NAME)
-    other.execute("create trigger refuse before insert on records begin select raise(abort, 'no'); end")
+    refuse(store, "records")
     with pytest.raises(StoreUnavailable):
         store.begin_epoch(start(2))
     assert store.epoch == before
-    other.execute("drop trigger refuse")
-    other.close()
+    refuse(store, None)
     append(store, 2)
     (records,) = verified_chain(tmp_path).values()
     assert [record["data"].get("number") for record in records] == [None, 1, 2]

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -147,14 +146,13 @@ def read_only(store: Store) -> Callable[[], None]:
 
 def half_broken(store: Store) -> Callable[[], None]:
     """Take intervals and records but no checkpoints, so that a transaction fails in its middle."""
-    with closing(sqlite3.connect(store.path)) as other:
-        other.execute("create trigger boom before update on checkpoints begin select raise(abort, 'no room'); end")
 
-    def mend() -> None:
-        with closing(sqlite3.connect(store.path)) as other:
-            other.execute("drop trigger boom")
+    def authorize(action: int, table: str | None, *_more: str | None) -> int:
+        changed = action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE) and table == "checkpoints"
+        return sqlite3.SQLITE_DENY if changed else sqlite3.SQLITE_OK
 
-    return mend
+    store._connection.set_authorizer(authorize)
+    return lambda: store._connection.set_authorizer(None)
 
 
 @pytest.mark.parametrize("broken", [locked, read_only, half_broken])

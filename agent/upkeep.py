@@ -1,0 +1,85 @@
+"""What the database needs besides being written to: epochs, closed days, room on the card."""
+
+import logging
+
+from instrument_agent import __version__
+from instrument_agent.buffer.retention import PRUNE_EVERY_NS, prune
+from instrument_agent.buffer.store import Start, Store
+from instrument_agent.clock import Clock
+from instrument_agent.config import Config
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
+from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.daybook import Daybook
+from instrument_agent.poll.recorder import RETRY_NS, Recorder
+from instrument_agent.uplink.anchoring import Anchoring
+
+log = logging.getLogger(__name__)
+
+DAYS_EVERY_NS = 60 * NS_PER_S
+TEND_EVERY_NS = 600 * NS_PER_S
+"""How often a ballast that was given up is tried to be laid down again."""
+EPOCH_NS = 30 * 86_400 * NS_PER_S
+"""An epoch is as much as can be pruned at a time, so none gets longer than this."""
+
+
+class Upkeep:
+    """Looks after the database of a running agent, from one thread."""
+
+    def __init__(self, store: Store, clock: Clock, config: Config) -> None:
+        self._store = store
+        self._clock = clock
+        self._config = config
+        self._daybook = Daybook(store, config.box.timezone, tuple(config.box.idle_levels_days))
+        self._started_ns = clock.boottime_ns()
+        self._epoch_began_ns = self._started_ns
+        self._begin_at_ns = self._days_at_ns = self._tend_at_ns = 0
+        self._prune_at_ns = self._started_ns + PRUNE_EVERY_NS
+
+    def begin(self) -> bool:
+        """Begin the epoch of this start; if the disk takes nothing, False: watching goes on in memory all the same."""
+        for _try in range(2):  # on a full disk the first try gives up the ballast
+            try:
+                self._begin_epoch(self._started_ns)
+            except StoreUnavailable:  # told by the recorder, which cannot write anything either
+                self._begin_at_ns = self._clock.boottime_ns() + RETRY_NS
+            else:
+                return True
+        return False
+
+    def do_what_is_due(self, recorder: Recorder, anchoring: Anchoring) -> None:
+        """Begin what could not be begun, close days, lay down the ballast and prune, each in its time."""
+        now_ns = self._clock.boottime_ns()
+        if not self._store.begun and now_ns >= self._begin_at_ns and self.begin():
+            recorder.checkpoint()
+        if now_ns >= self._tend_at_ns:
+            self._tend_at_ns = now_ns + TEND_EVERY_NS
+            self._store.tend()
+        # What is not written down yet would be missing in the sums of a day that is never opened again.
+        if now_ns >= self._days_at_ns and not recorder.storage_error:
+            self._days_at_ns = now_ns + DAYS_EVERY_NS
+            self._close_days(recorder)
+        if now_ns >= self._prune_at_ns and self._store.begun:
+            self._prune_at_ns = now_ns + PRUNE_EVERY_NS
+            self._prune(anchoring)
+
+    def _begin_epoch(self, at_ns: int) -> None:
+        self._store.begin_epoch(Start(self._clock.boot_id, at_ns, __version__, self._config.hash))
+        self._epoch_began_ns = at_ns
+
+    def _close_days(self, recorder: Recorder) -> None:
+        try:
+            self._daybook.close_due(recorder.saved())
+        except StoreDamaged as error:
+            self._store.note_damage(str(error))
+        except StoreUnavailable as error:
+            log.warning("days are not closed: %s", error)
+
+    def _prune(self, anchoring: Anchoring) -> None:
+        now_ns = self._clock.boottime_ns()
+        try:
+            if now_ns - self._epoch_began_ns >= EPOCH_NS:
+                self._begin_epoch(now_ns)
+            utc = anchoring.utc(self._clock.boot_id, now_ns)
+            prune(self._store, utc, [item.name for item in self._config.destinations])
+        except StoreUnavailable as error:
+            log.warning("nothing was pruned: %s", error)

@@ -1,0 +1,196 @@
+"""Works out every daily summary again: from the intervals, the midnights and the clock anchors it was made from.
+
+An anchor counts from its place in the log on, so that a day is worked out with the anchors that were known when it was
+closed, and comes out the same to the millisecond.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from instrument_agent.buffer.books import epochs
+from instrument_agent.buffer.calendar_days import (
+    DAY_COLUMNS,
+    FAR_NS,
+    MIDNIGHT_COLUMNS,
+    Midnight,
+    NextDay,
+    checked_day,
+    checked_midnight,
+)
+from instrument_agent.buffer.reader import Readable
+from instrument_agent.core.anchors import Anchor, Sights
+from instrument_agent.core.days import (
+    DaySums,
+    Idle,
+    Stretch,
+    clipped,
+    day_sums,
+    idle_after,
+    midnights,
+)
+from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
+from instrument_agent.i18n import _
+
+if TYPE_CHECKING:
+    from instrument_agent.buffer.verify import Report
+
+CUT_MS = 1
+"""Each sum is cut to a millisecond."""
+
+Books = dict[tuple[str, str], list[Interval]]
+"""The intervals of each (instrument, boot), in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The last day of an instrument that was counted, and from which epoch on the next one needs boots, if sure."""
+
+    day: date
+    idle: Idle
+    first_epoch_number: int
+    sure: bool
+
+
+class DayProof:
+    """Follows the log and says in the report what it finds of the days."""
+
+    def __init__(self, source: Readable, books: Books, report: "Report") -> None:
+        self._books, self._report, self._differs = books, report, report.differs
+        self._numbers: dict[str, int] = {}
+        self._boots: dict[str, tuple[int, int]] = {}
+        self._anchors: dict[str, list[Anchor]] = {}
+        self._sights: dict[str, Sights] = {}
+        self._counted: dict[str, Counted] = {}
+        try:
+            for epoch in epochs(source):
+                self._numbers[epoch.epoch] = epoch.number
+                first, _newest = self._boots.get(epoch.boot_id, (epoch.number, 0))
+                self._boots[epoch.boot_id] = first, epoch.number
+        except StoreDamaged as error:
+            self._differs(str(error))
+        self._marks = {(mark.boot_id, mark.utc_ns): mark for mark in self._checked_midnights(source)}
+        self._pruned = bool(source.rows("select 1 from roots limit 1"))
+        # What a damaged file lost of its rows is missing in the days before; they cannot be judged by what is left.
+        self._lost_before_id = source.rows(
+            "select coalesce(max(id), 0) from records where type = 'fault'"
+            " and json_extract(body, '$.data.kind') = 'database_damaged' and json_extract(body, '$.data.rows_lost') > 0"
+        )[0][0]
+
+    def learn(self, boot_id: str, data: Mapping[str, Any]) -> None:
+        """Take a ``time_anchor`` record."""
+        at_ns, utc_ns, error_ns = (data[name] * NS_PER_MS for name in ("boottime_ms", "utc_ms", "error_ms"))
+        self._anchors.setdefault(boot_id, []).append(Anchor(boot_id, at_ns, utc_ns, error_ns, data["source"]))
+        self._sights.pop(boot_id, None)
+
+    def judge(self, id_: int, record: dict[str, Any]) -> None:
+        """Take a ``daily_summary`` record at its place in the log."""
+        data, name = record["data"], record["instrument_id"]
+        place = {"instrument": name, "day": data["day"]}
+        day, last = date.fromisoformat(data["day"]), self._counted.get(name)
+        idle = Idle(data["days_not_powered"], data["unknown_days"])
+        found = self._worked_out(id_, record, last.first_epoch_number if last else 0)
+        if not _adds_up(data):
+            self._differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
+        elif last is not None and day <= last.day:
+            self._differs(_("{instrument}, {day}: the day is counted twice").format(**place))
+        elif found is None:
+            self._report.unproven["days"] += 1
+        elif not _same(data, found[0]):
+            self._doubt(id_, _("{instrument}, {day}: the intervals give other sums").format(**place))
+        elif last is not None and day == last.day + timedelta(days=1) and idle_after(last.idle, found[0]) != idle:
+            self._differs(_("{instrument}, {day}: the days without power are miscounted").format(**place))
+        else:
+            self._report.proven["days"] += 1
+        first_number = found[1] if found else (last.first_epoch_number if last else 0)
+        self._counted[name] = Counted(day, idle, first_number, sure=found is not None)
+
+    def finish(self, source: Readable, *, whole: bool) -> None:
+        """Compare what is to be counted next with the last summaries; ``whole``: none of them was lost."""
+        for row in source.rows(f"select {DAY_COLUMNS} from days"):  # noqa: S608  # a constant
+            try:
+                following, last = checked_day(row), self._counted.get(row[0])
+            except StoreDamaged as error:
+                self._differs(str(error))
+                continue
+            if whole and (last is None or not _follows(following, last)):
+                sentence = _("{instrument}: the next day to count does not follow from the last summary")
+                self._differs(sentence.format(instrument=row[0]))
+
+    def _doubt(self, id_: int, sentence: str) -> None:
+        if id_ < self._lost_before_id:
+            self._report.unproven["days"] += 1
+        else:
+            self._differs(sentence)
+
+    def _worked_out(self, id_: int, record: dict[str, Any], from_number: int) -> tuple[DaySums, int] | None:
+        """Return the sums of a day and the first epoch the next one needs; None if what they need is not all there."""
+        data, name = record["data"], record["instrument_id"]
+        day_ns = midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
+        stretches: list[Stretch] = []
+        first_number, through = from_number, self._numbers.get(record["epoch"], 0)
+        for boot_id, (number, newest) in self._boots.items():
+            chain = self._books.get((name, boot_id))
+            if number <= through and newest >= from_number and chain and boot_id in self._anchors:
+                stretch = self._stretch(id_, boot_id, chain, day_ns)
+                if stretch is None:
+                    return None
+                stretches.append(stretch)
+                first_number = number if stretch.begin_utc_ns < day_ns[1] else first_number
+        if not stretches or (self._pruned and stretches[0].begin_utc_ns > day_ns[0]):
+            return None
+        return day_sums(*day_ns, stretches), first_number
+
+    def _stretch(self, id_: int, boot_id: str, chain: list[Interval], day_ns: tuple[int, int]) -> Stretch | None:
+        """Return what a boot added to a day, as it was counted then; None if that cannot be told any more."""
+        if boot_id not in self._sights:
+            self._sights[boot_id] = Sights(self._anchors[boot_id])
+        clock, begin_ns, end_ns = self._sights[boot_id].utc, chain[0].start_ns, chain[-1].end_ns
+        begin_utc_ns, end_utc_ns = clock(begin_ns).utc_ns, clock(end_ns).utc_ns
+        if begin_utc_ns - FAR_NS > day_ns[1] or end_utc_ns + FAR_NS < day_ns[0]:
+            return Stretch(begin_utc_ns, end_utc_ns, ())
+        marks = [self._marks.get((boot_id, utc_ns)) for utc_ns in day_ns]
+        cut = [min(max(mark.boottime_ns, begin_ns), end_ns) for mark in marks if mark and mark.after_id < id_]
+        if len(cut) != len(marks):
+            return None  # lost, or put down anew after this day had been counted
+        first = bisect_left(chain, cut[0], key=lambda item: item.end_ns)
+        after = bisect_left(chain, cut[1], key=lambda item: item.start_ns)
+        return Stretch(begin_utc_ns, end_utc_ns, clipped(chain[first:after], *cut))
+
+    def _checked_midnights(self, source: Readable) -> Iterator[Midnight]:
+        for row in source.rows(f"select {MIDNIGHT_COLUMNS} from midnights"):  # noqa: S608  # a constant
+            try:
+                yield checked_midnight(row)
+            except StoreDamaged as error:
+                self._differs(str(error))
+
+
+def _adds_up(data: Mapping[str, Any]) -> bool:
+    """Say whether the parts of a day make up the whole, from the summary alone."""
+    total_ms = sum(data[f"{activity.value}_ms"] for activity in Activity) + data["clock_residual_ms"]
+    reasons_ms = data["unknown_reasons_ms"]
+    cut_off_ms: int = data["unknown_ms"] - sum(reasons_ms.values())
+    whole: bool = total_ms == data["length_ms"] and data["powered_ms"] == data["standby_ms"] + data["running_ms"]
+    return whole and 0 <= cut_off_ms <= len(reasons_ms) * CUT_MS
+
+
+def _same(data: Mapping[str, Any], sums: DaySums) -> bool:
+    """Say whether a summary is what these sums give: each activity, and each reason of unknown time."""
+    pairs = [(data[f"{activity.value}_ms"], spent_ns) for activity, spent_ns in sums.spent_ns.items()]
+    said_ms = data["unknown_reasons_ms"]
+    pairs += [(said_ms.get(reason.value, 0), sums.reasons_ns.get(reason, 0)) for reason in UnknownReason]
+    whole = data["length_ms"] == sums.length_ns // NS_PER_MS and said_ms.keys() <= set(UnknownReason)
+    return whole and all(abs(said - found_ns // NS_PER_MS) <= CUT_MS for said, found_ns in pairs)
+
+
+def _follows(following: NextDay, last: Counted) -> bool:
+    return (
+        following.day == last.day + timedelta(days=1)
+        and following.idle == last.idle
+        and (not last.sure or following.first_epoch_number <= last.first_epoch_number)
+    )
