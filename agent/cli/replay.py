@@ -9,28 +9,38 @@ from statistics import median
 
 import click
 
+from instrument_agent.cli.calibration import Recording, Window, calibration_options, check_change, learned
 from instrument_agent.cli.options import as_csv, as_json, examples
 from instrument_agent.config import ActivityConfig
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.ledger import Interval, totals_ns
-from instrument_agent.core.readings import NS_PER_S, Activity, Observation
+from instrument_agent.core.readings import NS_PER_S, Activity, Reading
 from instrument_agent.core.sessions import RunSession
 from instrument_agent.core.step import Event, State, begin, end, step
-from instrument_agent.drivers.trace import trace_rows
 from instrument_agent.i18n import _
 
 DAY_S = 86_400
 
+Told = tuple[str | None, Window | None, Window | None]
+"""The activity profile, and when it stood by and ran, as far as they were given."""
+
 
 @click.command(
-    help=_("Play a recorded trace (timestamp_s,value) through the rules and print what the instrument did."),
-    epilog=examples("replay trace.csv --off-below 5 --run-above 900 --sessions"),
+    help=_(
+        "Play a recorded trace (timestamp_s,value, or what `record` wrote) through the rules and print what it did."
+    ),
+    epilog=examples(
+        "replay trace.csv --off-below 5 --run-above 900 --sessions",
+        "replay trace.csv --channel current_a --off-below 0.1 --run-above 4",
+        "replay trace.csv --calibrate --standby 600:1800 --running 4000:5200",
+    ),
 )
 @click.argument("trace", type=click.Path(path_type=Path, readable=False))
-@click.option("--off-below", type=float, required=True, help=_("off while the value is below this"))
-@click.option("--run-above", type=float, required=True, help=_("a run begins at this value"))
+@click.option("--off-below", type=float, help=_("off while the value is below this"))
+@click.option("--run-above", type=float, help=_("a run begins at this value"))
 @click.option("--run-below", type=float, help=_("a run ends below this value (default: --run-above)"))
+@click.option("--channel", default="power_w", show_default=True, help=_("what is judged in a trace of `record`"))
 @click.option("--min-on-s", type=float, default=60.0, show_default=True, help=_("a shorter pulse is no run"))
 @click.option("--min-off-s", type=float, default=120.0, show_default=True, help=_("a shorter pause ends no run"))
 @click.option("--off-settle-s", type=float, default=10.0, show_default=True, help=_("a shorter dip is not off"))
@@ -38,11 +48,13 @@ DAY_S = 86_400
 @click.option("--bridge-s", type=float, default=300.0, show_default=True, help=_("a longer silence ends a run"))
 @click.option("--sessions", "only_runs", is_flag=True, help=_("print run sessions instead of intervals"))
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@calibration_options
 def replay(
     trace: Path,
-    off_below: float,
-    run_above: float,
+    off_below: float | None,
+    run_above: float | None,
     run_below: float | None,
+    channel: str,
     min_on_s: float,
     min_off_s: float,
     off_settle_s: float,
@@ -50,9 +62,16 @@ def replay(
     bridge_s: float,
     only_runs: bool,
     form: str,
+    calibrate: bool,
+    activity_profile: str | None,
+    standby: Window | None,
+    running: Window | None,
+    scale: float,
+    offset: float,
 ) -> None:
     """Print intervals or run sessions in seconds of the trace's own clock."""
     given = ActivityConfig(
+        channel=channel,
         off_below=off_below,
         run_above=run_above,
         run_below=run_below,
@@ -62,9 +81,23 @@ def replay(
         gap_s=gap_s,
         bridge_s=bridge_s,
     )
-    _check(given)
+    check_change(scale, offset)
+    recording = Recording(trace, channel, scale, offset)
+    told = (activity_profile, standby, running)
+    rules = _learned_rules(given, recording, told) if calibrate else _given_rules(given, told)
+    _print(recording, rules, only_runs, form)
+
+
+def _learned_rules(given: ActivityConfig, recording: Recording, told: Told) -> Rules:
+    if (given.off_below, given.run_above, given.run_below) != (None, None, None):
+        raise ConfigError(_("--calibrate learns the thresholds: leave them out, or leave out --calibrate"))
+    _check_times(given)
+    return learned(recording, *told).rules(given)
+
+
+def _print(recording: Recording, rules: Rules, only_runs: bool, form: str) -> None:
     times_s = array("d")
-    events = list(_played(trace, _noted(trace_rows(trace), times_s), given.rules()))
+    events = list(_played(recording.path, _noted(recording.readings(), times_s), rules))
     if only_runs:
         rows = [_run_row(event) for event in events if isinstance(event, RunSession)]
         columns = ["start", "end", "running_s", "unseen_s"]
@@ -72,7 +105,7 @@ def replay(
         rows = [_interval_row(event) for event in events if isinstance(event, Interval)]
         columns = ["start", "end", "state"]
     click.echo(as_json(rows) if form == "json" else as_csv(rows, columns))
-    _warn_of_silence(events, times_s, gap_s)
+    _warn_of_silence(events, times_s, rules.gap_ns / NS_PER_S)
 
 
 def replayed(trace: Path, rules: Rules) -> Iterator[Event]:
@@ -81,37 +114,45 @@ def replayed(trace: Path, rules: Rules) -> Iterator[Event]:
     Raises:
         BadRow: a row of the trace is not a reading.
     """
-    return _played(trace, trace_rows(trace), rules)
+    return _played(trace, Recording(trace, rules.channel).readings(), rules)
 
 
-def _played(trace: Path, rows: Iterable[tuple[float, float]], rules: Rules) -> Iterator[Event]:
+def _played(trace: Path, readings: Iterable[Reading], rules: Rules) -> Iterator[Event]:
     state: State | None = None
-    for at_s, value in rows:
-        at_ns = round(at_s * NS_PER_S)
+    for reading in readings:
         if state is None:
-            state = begin("replay", at_ns)
-        state, events = step(rules, state, Observation(at_ns, {rules.channel: value}))
+            state = begin("replay", reading.at_ns)
+        state, events = step(rules, state, reading)
         yield from events
     if state is None:
         raise ConfigError(_("the trace {path} has no rows").format(path=trace))
     yield from end(rules, state)[1]
 
 
-def _check(given: ActivityConfig) -> None:
-    """Refuse what a config file may not say either."""
+def _given_rules(given: ActivityConfig, told: Told) -> Rules:
+    """Return the rules the options give; refuse what a config file may not say either."""
+    if given.off_below is None or given.run_above is None:
+        raise ConfigError(_("--off-below and --run-above are needed"), _("or give --calibrate to learn them"))
+    if told != (None, None, None):
+        raise ConfigError(_("--activity-profile, --standby and --running are for --calibrate"), _("give it, too"))
     run_below = given.run_above if given.run_below is None else given.run_below
     if not (0 < given.off_below <= run_below <= given.run_above and math.isfinite(given.run_above)):
         raise ConfigError(_("the thresholds must be numbers with 0 < off_below <= run_below <= run_above"))
+    _check_times(given)
+    return given.rules()
+
+
+def _check_times(given: ActivityConfig) -> None:
     if not all(0 <= seconds <= DAY_S for seconds in (given.min_on_s, given.min_off_s, given.off_settle_s)):
         raise ConfigError(_("min_on_s, min_off_s and off_settle_s must be from 0 to 86400"))
     if not 1 <= given.gap_s <= given.bridge_s <= DAY_S:
         raise ConfigError(_("gap_s and bridge_s must satisfy 1 <= gap_s <= bridge_s <= 86400"))
 
 
-def _noted(rows: Iterable[tuple[float, float]], times_s: "array[float]") -> Iterator[tuple[float, float]]:
-    for at_s, value in rows:
-        times_s.append(at_s)
-        yield at_s, value
+def _noted(readings: Iterable[Reading], times_s: "array[float]") -> Iterator[Reading]:
+    for reading in readings:
+        times_s.append(reading.at_ns / NS_PER_S)
+        yield reading
 
 
 def _warn_of_silence(events: Iterable[Event], times_s: "array[float]", gap_s: float) -> None:

@@ -30,6 +30,8 @@ class Rules:
     ``off_settle_ns`` is how long a value must stay under ``off_below`` before "off" is believed.
     Silence longer than ``gap_ns`` is unknown; a run may span silence of at most ``bridge_ns``.
     ``states`` says what each raw state of the channel means, for an instrument that tells it itself.
+    With ``single_readings`` a run that has begun is judged by the readings as they are, without the median, so that a
+    pulse of one reading keeps it going; it never begins one.
     """
 
     channel: str
@@ -42,6 +44,7 @@ class Rules:
     gap_ns: int
     bridge_ns: int
     states: Mapping[str, Activity] | None = None
+    single_readings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def turn(switch: Switch, band: Band, sample: Sample, held_to_ns: int) -> tuple[S
     """
     side = band.side(sample.value, switch.seen)
     changes: list[Change] = []
-    if switch.candidate_ns is not None and not (switch.on and band.silence_ends):
+    if switch.candidate_ns is not None and held_to_ns != sample.at_ns and not (switch.on and band.silence_ends):
         switch = replace(switch, unseen_ns=switch.unseen_ns + sample.at_ns - held_to_ns)
     if switch.candidate_ns is not None and side == switch.on:  # the other side was left
         if _proven(switch, band, switch.candidate_ns, sample.at_ns):
@@ -130,7 +133,8 @@ def turn(switch: Switch, band: Band, sample: Sample, held_to_ns: int) -> tuple[S
             switch = Switch(on=switch.on)
     if side != switch.on:
         since_ns = sample.at_ns if switch.candidate_ns is None else switch.candidate_ns
-        switch = replace(switch, candidate_ns=since_ns)
+        if switch.candidate_ns is None:
+            switch = replace(switch, candidate_ns=since_ns)
         if _proven(switch, band, since_ns, sample.at_ns):
             changes.append(Change(since_ns, side))
             switch = Switch(on=side)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from instrument_agent.core.activity import Change, Sample, Switch
@@ -16,7 +15,7 @@ Part = TypeVar("Part")
 
 def written(state: State) -> tuple[str, str]:
     """Return the state as JSON, and the SHA-256 (hex) of that text."""
-    text = json.dumps(asdict(state), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(state, default=_fields, sort_keys=True, separators=(",", ":"))
     return text, checksum(text)
 
 
@@ -48,6 +47,11 @@ def read_back(text: str, sha256: str) -> State:
         open_power=_session(raw["open_power"]),
         before=_optional(Earlier, raw["before"]),
     )
+
+
+def _fields(part: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass; ``asdict`` copies all that is in them first, at twice the cost."""
+    return {name: getattr(part, name) for name in part.__slots__}
 
 
 def _timeline(raw: dict[str, Any]) -> Timeline:

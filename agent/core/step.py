@@ -11,6 +11,7 @@ from instrument_agent.core.activity import (
     Rules,
     Sample,
     Switch,
+    combined,
     filtered,
     judged_number,
     power_band,
@@ -82,14 +83,17 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
     """
     if reading.at_ns < state.latest_ns:
         raise ValueError(f"time went backwards: {reading.at_ns} ns after {state.latest_ns} ns")
-    state = replace(state, latest_ns=reading.at_ns)
     if isinstance(reading, Observation):
         if rules.channel not in reading.values:
+            state = replace(state, latest_ns=reading.at_ns)
             return _account(rules, state, _silent(rules, state, reading.at_ns))
         number = judged_number(rules, reading.values[rules.channel])
         if number is not None:
-            return _account(rules, state, _see(rules, state, Sample(reading.at_ns, number)))
+            sample = Sample(reading.at_ns, number)
+            steady = _steady(rules, state, sample)
+            return (steady, ()) if steady is not None else _account(rules, state, _see(rules, state, sample))
         reading = FailedRead(reading.at_ns, UnknownReason.IMPLAUSIBLE_READING)
+    state = replace(state, latest_ns=reading.at_ns)
     return _account(rules, state, _fail(rules, state, reading))
 
 
@@ -120,6 +124,39 @@ def live(rules: Rules, state: State, now_ns: int) -> Live:
         return Live(Activity.UNKNOWN, since_ns, reason)
     newest = settle(state.line, state.last_seen_ns)[0].open
     return Live(newest.activity, newest.start_ns, newest.reason)
+
+
+def _steady(rules: Rules, state: State, sample: Sample) -> State | None:
+    """Return the next state if all that happens is that time goes on, as it does at nearly every reading.
+
+    This is the way through ``_see`` and ``_account`` with everything left out that changes nothing, at a fifth of its
+    cost; None if there may be more to it.
+    """
+    line, power, run, window = state.line, state.power, state.run, state.window
+    grown, at_ns = line.open, sample.at_ns
+    if power is None or run is None or not window or at_ns - state.last_seen_ns > rules.gap_ns:
+        return None
+    if power.candidate_ns is not None or run.candidate_ns is not None or not grown.start_ns < grown.end_ns < at_ns:
+        return None
+    if line.power_changes or line.run_changes or line.silences or grown.activity is not combined(power.on, run.on):
+        return None
+    before, centre = window[0].value, window[-1].value
+    run_edge = rules.run_below if run.on else rules.run_above
+    value = max(min(before, centre), min(max(before, centre), sample.value))  # the median of the three
+    run_value = centre if rules.single_readings and run.on else value
+    if (value >= rules.off_below) is not power.on or (run_value >= run_edge) is not run.on:
+        return None
+    running, powered = state.open_run, state.open_power
+    if (running is not None) is not run.on or (powered is not None) is not (power.on or run.on):
+        return None
+    if running is not None:
+        running = OpenRun(running.start_ns, at_ns, running.unseen_ns, running.continues)
+    if powered is not None:
+        powered = OpenRun(powered.start_ns, at_ns, powered.unseen_ns, powered.continues)
+    line = Timeline(Interval(grown.start_ns, at_ns, grown.activity), line.powered, line.running)
+    return State(
+        state.boot_id, line, at_ns, at_ns, (window[-1], sample), power, run, open_run=running, open_power=powered
+    )
 
 
 Moved = tuple[State, tuple[Interval, ...]]
@@ -218,7 +255,8 @@ def _judge(rules: Rules, state: State, sample: Sample) -> State:
         return state
     held_ns = sample.at_ns if state.held_ns is None else state.held_ns
     power, powered = turn(state.power, power_band(rules), sample, held_ns)
-    run, ran = turn(state.run, run_band(rules), sample, held_ns)
+    as_it_is = rules.single_readings and state.run.on
+    run, ran = turn(state.run, run_band(rules), state.window[-1] if as_it_is else sample, held_ns)
     if powered or ran:
         state = replace(state, line=_changed(state.line, powered, ran))
     if power is not state.power or run is not state.run or state.held_ns is not None:

@@ -1,0 +1,132 @@
+"""The options of ``instrument-agent replay`` that learn the rules from the trace itself."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from instrument_agent.commission.findings import Profile
+from instrument_agent.commission.learning import learn
+from instrument_agent.commission.verdict import Proposal
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.core.readings import NS_PER_S, Observation, Reading
+from instrument_agent.drivers.trace import reading_of, recorded_rows, trace_channels, trace_rows
+from instrument_agent.i18n import _
+
+Window = tuple[float, float]
+
+
+def _window(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Window | None:
+    """Read START:END, two times of the trace's own clock in seconds."""
+    if value is None:
+        return None
+    start, _colon, end = value.partition(":")
+    try:
+        window = (float(start), float(end))
+    except ValueError:
+        raise click.BadParameter(_("{value} is not START:END in seconds of the trace").format(value=value)) from None
+    if not -math.inf < window[0] < window[1] < math.inf:
+        raise click.BadParameter(_("{value}: the end must come after the start").format(value=value))
+    return window
+
+
+_OPTIONS = (
+    click.option("--calibrate", is_flag=True, help=_("learn thresholds and minimum times from the trace")),
+    click.option(
+        "--activity-profile",
+        type=click.Choice([kind.value for kind in Profile]),
+        help=_("the kind of load, if you know"),
+    ),
+    click.option(
+        "--standby", metavar="START:END", callback=_window, help=_("when it stood by, in seconds of the trace")
+    ),
+    click.option("--running", metavar="START:END", callback=_window, help=_("when it ran, in seconds of the trace")),
+    click.option("--scale", type=float, default=1.0, show_default=True, help=_("multiply every value by this first")),
+    click.option("--offset", type=float, default=0.0, show_default=True, help=_("then add this to every value")),
+)
+
+
+def calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of this module."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The readings of a trace, from the start each time they are asked for; ``channel`` is scaled and shifted."""
+
+    path: Path
+    channel: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def readings(self) -> Iterator[Reading]:
+        """Yield the readings as the core takes them.
+
+        Raises:
+            BadRow: a row of the trace is not a reading.
+            ConfigError: the trace has no such channel.
+        """
+        channels = trace_channels(self.path)
+        if channels and self.channel not in channels:
+            raise ConfigError(
+                _("the trace {path} has no channel {channel}").format(path=self.path, channel=self.channel),
+                _("give --channel: one of {names}").format(names=", ".join(channels)),
+            )
+        read = map(reading_of, recorded_rows(self.path)) if channels else map(self._observed, trace_rows(self.path))
+        return read if (self.scale, self.offset) == (1.0, 0.0) else map(self._changed, read)
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        """Yield seconds and value of every reading that is a number."""
+        for reading in self.readings():
+            value = reading.values.get(self.channel) if isinstance(reading, Observation) else None
+            if isinstance(value, int | float):
+                yield reading.at_ns / NS_PER_S, float(value)
+
+    def _observed(self, row: tuple[float, float]) -> Reading:
+        return Observation(round(row[0] * NS_PER_S), {self.channel: row[1]})
+
+    def _changed(self, reading: Reading) -> Reading:
+        value = reading.values.get(self.channel) if isinstance(reading, Observation) else None
+        if not isinstance(reading, Observation) or not isinstance(value, int | float):
+            return reading
+        return replace(reading, values={**reading.values, self.channel: value * self.scale + self.offset})
+
+
+def check_change(scale: float, offset: float) -> None:
+    """Refuse to turn the trace upside down."""
+    if not (0 < scale < math.inf and math.isfinite(offset)):
+        raise ConfigError(_("--scale must be greater than 0, and --offset a number"))
+
+
+def learned(recording: Recording, profile: str | None, standby: Window | None, running: Window | None) -> Proposal:
+    """Learn from the recording, and tell on standard error what was learned and why."""
+    proposal = learn(recording, profile, standby, running)
+    click.echo(_told(proposal), err=True)
+    for sentence in (*proposal.refusals, *proposal.doubts, *proposal.reasons):
+        click.echo(f"  {sentence}", err=True)
+    return proposal
+
+
+def _told(proposal: Proposal) -> str:
+    if proposal.run_above is None:
+        sentence = _("learned: off below {off:.4g}; no run can be told, so none is claimed")
+        return sentence.format(off=proposal.off_below)
+    sentence = _(
+        "learned ({profile}, {certainty}): off below {off:.4g}, run above {above:.4g}, run below {below:.4g},"
+        " min_on {on:.0f} s, min_off {pause:.0f} s"
+    )
+    return sentence.format(
+        profile=proposal.profile.value,
+        certainty=proposal.certainty.value,
+        off=proposal.off_below,
+        above=proposal.run_above,
+        below=proposal.run_below,
+        on=proposal.min_on_s,
+        pause=proposal.min_off_s,
+    )

@@ -1,0 +1,158 @@
+"""From a recorded trace to a proposal how its instrument is to be judged.
+
+``learn`` looks at the trace a few times and keeps a bounded amount of it. What it proposes is used by the rules of
+core/activity.py as if a technician had written it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from instrument_agent.commission.findings import Findings, Marked, Problem, Profile
+from instrument_agent.commission.home import BRIDGE_S, Pulses, run_level
+from instrument_agent.commission.levels import CLEAR, INFINITE, Cut, cut_between, cuts
+from instrument_agent.commission.pulses import Pulse, joined, pulses_over
+from instrument_agent.commission.rise import blocks, small_rise, thinned
+from instrument_agent.commission.survey import Reading, Thinned, Window, surveyed
+from instrument_agent.commission.timing import CLEAR_OF, cycling, idle_pulses, longest_s, timed
+from instrument_agent.commission.verdict import Proposal, proposed
+
+SILENT_S = 60.0
+LEAST_READINGS, LEAST_SPAN_S = 60, 600.0
+LEAST_MARKED = 10
+"""Readings in a marked window."""
+IN_STANDBY, IN_RUN = 0.01, 0.05
+"""The share of a marked standby that may be over a threshold, and the share of a marked run that must be."""
+LEAST_OVER_S, LEAST_PULSE_S, LEAST_PULSE_READINGS = 60.0, 10.0, 5
+"""How long, altogether and at once, a level must be seen before it is one."""
+SOLID_SHARE = 0.2
+"""And which share of it must be in pulses as long as that: else it is flicker."""
+
+
+def learn(
+    samples: Iterable[Reading],
+    profile: str | None = None,
+    standby: Window | None = None,
+    running: Window | None = None,
+) -> Proposal:
+    """Propose levels, thresholds, times and profile from (seconds, value) readings.
+
+    ``samples`` is gone through several times, so it must be a sequence or start anew each time it is iterated over.
+    ``standby`` and ``running`` are windows in seconds of the trace's clock which a technician has marked.
+
+    Raises:
+        TypeError: ``samples`` can be iterated over only once.
+        ValueError: there is no such profile.
+    """
+    if isinstance(samples, Iterator):
+        raise TypeError("samples are read several times: give a sequence, or what can be iterated over anew")
+    marked = Marked(None if profile is None else Profile(profile), standby, running)
+    survey = surveyed(samples, SILENT_S, standby, running)
+    spread = survey.everything.spread()
+    findings = Findings(marked, survey, spread, cuts(spread, survey.everything.flicker()))
+    problem = _unfit(findings)
+    if problem is not None:
+        return proposed(replace(findings, problem=problem))
+    candidates, rise = _candidates(findings, samples)
+    if not candidates:
+        told = marked.standby is not None and marked.running is not None
+        return proposed(replace(findings, problem=Problem.OVERLAP if told else Problem.ONE_LEVEL))
+    pulses = pulses_over(samples, [(cut.above, cut.below) for cut in candidates], SILENT_S, BRIDGE_S)
+    index = run_level(candidates, pulses, findings.spread)
+    rise = rise and index == len(candidates) - 1
+    return proposed(_with_times(replace(findings, cut=candidates[index], rise=rise), pulses[index]))
+
+
+def _unfit(findings: Findings) -> Problem | None:
+    """Return why nothing can be learned at all."""
+    marked, survey = findings.marked, findings.survey
+    if survey.readings < LEAST_READINGS or survey.end_s - survey.start_s < LEAST_SPAN_S:
+        return Problem.TOO_LITTLE
+    if 2 * survey.apart_s() > SILENT_S:
+        return Problem.TOO_FAR_APART
+    for window, seen in ((marked.standby, survey.standby), (marked.running, survey.running)):
+        if window is not None and len(seen.values) < LEAST_MARKED:
+            return Problem.MARKED_TOO_LITTLE
+    return Problem.POWERED_ONLY if marked.profile is Profile.POWERED_ONLY else None
+
+
+def _candidates(findings: Findings, samples: Iterable[Reading]) -> tuple[Sequence[Cut], bool]:
+    """Return the cuts over which the instrument may run, and whether the last is a small rise over a noisy load."""
+    marked, known = findings.marked, findings.cuts
+    small_only = marked.profile is Profile.ALWAYS_ON_DELTA
+    possible = [] if small_only else [cut for cut in known if _agrees(findings, cut)]
+    if marked.profile not in (Profile.DUTY_CYCLE, Profile.IDLE_CYCLING):
+        over = known[-1].above if known else -INFINITE
+        rise = small_rise(thinned(blocks(samples, SILENT_S, over)))
+        if rise is not None and _agrees(findings, rise):
+            return [*possible, rise], True
+    if not possible and marked.standby is not None and marked.running is not None:
+        between = _between_windows(findings)
+        possible = [between] if between is not None else []
+    return possible, False
+
+
+def _agrees(findings: Findings, cut: Cut) -> bool:
+    """Say whether what a technician has marked lies on the right sides of ``cut``."""
+    marked, survey = findings.marked, findings.survey
+    may_pulse = marked.standby is None or marked.profile is Profile.IDLE_CYCLING
+    if not may_pulse and _share_over(survey.standby, cut.above) > IN_STANDBY:
+        return False
+    return marked.running is None or _share_over(survey.running, cut.above) >= IN_RUN
+
+
+def _share_over(seen: Thinned, value: float) -> float:
+    spread = seen.spread()
+    return 1 - spread.seconds_to(value) / spread.total_s if spread.total_s else 0.0
+
+
+def _between_windows(findings: Findings) -> Cut | None:
+    """Return the cut between the two marked windows alone."""
+    lower = findings.survey.standby.spread()
+    upper = findings.survey.running.spread()
+    if not lower.values or not upper.values:
+        return None
+    over = upper.between(lower.quantile(0.99), INFINITE)
+    if over.total_s < IN_RUN * upper.total_s or not over.values:
+        return None
+    cut = cut_between(lower, over, findings.survey.everything.flicker())
+    clear = cut is not None and cut.upper.middle - cut.lower.high > CLEAR * cut.noise
+    return cut if clear else None
+
+
+def _with_times(findings: Findings, pulses: Pulses) -> Findings:
+    """Learn the minimum times, and refuse what is no run after all."""
+    smooth, plain = pulses
+    marked, survey = findings.marked, findings.survey
+    joins = None if marked.profile is None else marked.profile is Profile.DUTY_CYCLE
+    timing = timed(smooth, plain, CLEAR_OF * _marked_pause_s(marked.running, pulses), joins)
+    findings = replace(findings, timing=timing)
+    if marked.profile is Profile.IDLE_CYCLING:
+        idle_s, run_s = idle_pulses(joined(smooth, timing.min_off_s))
+        if run_s is None:
+            return replace(findings, problem=Problem.IDLE_PULSES_ONLY)
+        min_on_s = (idle_s * run_s) ** 0.5
+        runs = tuple(train for train in timing.runs if longest_s(train.pulses) >= min_on_s)
+        return replace(findings, timing=replace(timing, min_on_s=min_on_s, runs=runs))
+    if marked.running is not None:
+        return findings
+    if not _solid(smooth):
+        return replace(findings, problem=Problem.TOO_SHORT)
+    if marked.profile is None and cycling(joined(plain, timing.min_off_s), survey.end_s - survey.start_s):
+        return replace(findings, problem=Problem.CYCLING)
+    return findings
+
+
+def _solid(pulses: Sequence[Pulse]) -> bool:
+    """Say whether ``pulses`` are more than disturbances and flicker."""
+    whole_s = sum(pulse.seconds for pulse in pulses)
+    long = [pulse for pulse in pulses if pulse.seconds >= LEAST_PULSE_S and pulse.readings >= LEAST_PULSE_READINGS]
+    return whole_s >= LEAST_OVER_S and bool(long) and sum(pulse.seconds for pulse in long) >= SOLID_SHARE * whole_s
+
+
+def _marked_pause_s(running: Window | None, pulses: Pulses) -> float:
+    """Return the longest pause inside the run a technician has marked."""
+    if running is None:
+        return 0.0
+    inside = [pulse for pulse in pulses[1] if pulse.end_s > running[0] and pulse.start_s < running[1]]
+    return max((after.start_s - before.end_s for before, after in pairwise(inside)), default=0.0)

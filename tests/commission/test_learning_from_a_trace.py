@@ -1,0 +1,88 @@
+"""What is learned from a trace nobody has explained, and the runs the product then finds in it."""
+
+import pytest
+from shapes import CENTRIFUGE, FURNACE, LEVEL, SMALL_RISE, check_books, decided, near, runs_of, sampled, true_runs
+
+from instrument_agent.commission.findings import Profile
+from instrument_agent.commission.learning import learn
+from instrument_agent.commission.verdict import Certainty
+from instrument_agent.sandbox.loads import bench_loads
+
+DAY_S = 86_400.0
+SHAPES = {
+    "level": (sampled(LEVEL, relative=0.01), true_runs(LEVEL), Profile.LEVEL),
+    "furnace": (sampled(FURNACE, relative=0.01), true_runs(FURNACE), Profile.DUTY_CYCLE),
+    "centrifuge": (sampled(CENTRIFUGE, relative=0.01), true_runs(CENTRIFUGE), Profile.LEVEL),
+    "small rise": (sampled(SMALL_RISE, sigma=45), true_runs(SMALL_RISE), Profile.ALWAYS_ON_DELTA),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_runs_of_an_instrument_are_found_with_what_was_learned_from_it(name: str):
+    samples, wanted, profile = SHAPES[name]
+    proposal = learn(samples)
+    assert (proposal.profile, proposal.refusals) == (profile, ())
+    events = decided(samples, proposal)
+    assert near(runs_of(events), wanted, 15)
+    check_books(events)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("scale", "add"), [(10.0, 0.0), (1.0, 200.0), (0.1, 0.0), (10.0, 300.0)])
+def test_a_factor_and_a_constant_load_move_no_boundary(name: str, scale: float, add: float):
+    samples, _wanted, _profile = SHAPES[name]
+    changed = [(at_s, value * scale + add) for at_s, value in samples]
+    before, after = runs_of(decided(samples, learn(samples))), runs_of(decided(changed, learn(changed)))
+    assert near(after, before, 5)
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_the_instruments_of_the_bench_are_learned_from_a_day(index: int):
+    load = bench_loads(DAY_S)[index]
+    samples = [(10.0 * number, load.power_w(10.0 * number)) for number in range(8640)]
+    told = {"XRD-01": "idle_cycling", "FURN-01": "duty_cycle"}.get(load.instrument_id)  # a pause of 41 min, a chiller
+    wanted = [(start_s, end_s) for start_s, end_s in load.true_sessions(DAY_S) if end_s is not None]
+    assert near(runs_of(decided(samples, learn(samples, told))), wanted, 20)
+
+
+def test_the_levels_are_told_with_the_thresholds_between_them():
+    proposal = learn(SHAPES["centrifuge"][0])
+    assert proposal.off is not None
+    assert proposal.standby is not None
+    assert proposal.running is not None
+    assert proposal.run_above is not None
+    assert proposal.run_below is not None
+    assert proposal.off.high < proposal.off_below < proposal.standby.low
+    assert proposal.standby.high < proposal.run_below < proposal.run_above < proposal.running.low
+    assert proposal.certainty is not Certainty.REFUSED
+
+
+def test_single_disturbances_do_not_make_a_run_nor_part_one():
+    samples = list(SHAPES["level"][0])
+    for index in (300, 900, 2200, 4000):
+        samples[index] = (samples[index][0], 0.0 if index == 2200 else 9000.0)
+    assert near(runs_of(decided(samples, learn(samples))), SHAPES["level"][1], 15)
+
+
+def test_a_silence_too_long_to_bridge_parts_a_run():
+    samples = [row for row in SHAPES["level"][0] if not 11_000 <= row[0] < 11_900]
+    events = decided(samples, learn(samples))
+    assert len(runs_of(events)) == 3
+    check_books(events)
+
+
+def test_pulses_of_a_single_reading_keep_a_run_going_where_they_are_common():
+    job = [(40, 900, True), *((phase) for _ in range(9) for phase in ((20, 15, True), (4, 900, True)))]
+    phases = [(9000, 15, False), *job, (9000, 15, False), *job, (9000, 15, False)]
+    samples = sampled(phases, sigma=0.5, every_s=4)
+    proposal = learn(samples)
+    assert proposal.single_readings
+    assert near(runs_of(decided(samples, proposal)), true_runs(phases), 8)
+    assert not near(runs_of(decided(samples, proposal, single=False)), true_runs(phases), 60)
+    samples[400] = (samples[400][0], 900.0)  # a disturbance long before the first job
+    assert near(runs_of(decided(samples, learn(samples))), true_runs(phases), 8)
+
+
+def test_an_iterator_that_could_be_read_once_is_not_taken():
+    with pytest.raises(TypeError, match="several times"):
+        learn(iter(SHAPES["level"][0]))

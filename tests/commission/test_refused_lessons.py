@@ -1,0 +1,90 @@
+"""Where no run can be told none is claimed, and it is said why."""
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+from shapes import COMPRESSOR, LEVEL, decided, near, runs_of, sampled, true_runs
+
+from instrument_agent.commission.learning import learn
+from instrument_agent.commission.verdict import Certainty
+
+SOURCE = random.Random(3)
+
+
+def wandering() -> Callable[[float], float]:
+    value = 500.0
+
+    def next_value(_at_s: float) -> float:
+        nonlocal value
+        value += SOURCE.gauss(0, 1) + (500 - value) * 0.0005
+        return value
+
+    return next_value
+
+
+NO_RUN: dict[str, Callable[[float], float]] = {
+    "nothing": lambda _at_s: 0.0,
+    "one value": lambda _at_s: 230.0,
+    "noise": lambda _at_s: SOURCE.gauss(800, 15),
+    "a meter that flickers": lambda _at_s: float(SOURCE.choice((0, 0, 0, 2))),
+    "a meter that seldom flickers": lambda _at_s: float(SOURCE.random() < 0.04),
+    "drift": lambda at_s: 500 + at_s / 200 + SOURCE.gauss(0, 3),
+    "day and night": lambda at_s: 500 + 40 * math.sin(at_s / 13_000) + SOURCE.gauss(0, 3),
+    "an hourly swing": lambda at_s: 500 + 40 * math.sin(at_s / 570) + SOURCE.gauss(0, 3),
+    "wandering": wandering(),
+    "noise with a long tail": lambda _at_s: 500 + SOURCE.expovariate(1) * SOURCE.choice((3, 3, 3, 20)),
+    "disturbances": lambda _at_s: SOURCE.gauss(300, 3) + (2000 if SOURCE.random() < 0.001 else 0),
+}
+
+
+@pytest.mark.parametrize("name", NO_RUN)
+def test_no_run_is_invented(name: str):
+    samples = [(5.0 * number, NO_RUN[name](5.0 * number)) for number in range(8000)]
+    proposal = learn(samples)
+    assert proposal.certainty is Certainty.REFUSED
+    assert proposal.activity() is None
+    assert "record" in proposal.refusals[0]
+    assert runs_of(decided(samples, proposal)) == []
+
+
+def test_equal_pulses_in_equal_steps_are_asked_about_and_not_counted():
+    samples = sampled(COMPRESSOR, sigma=1)
+    proposal = learn(samples)
+    assert "--activity-profile idle_cycling" in proposal.refusals[0]
+    assert runs_of(decided(samples, proposal)) == []
+    assert runs_of(decided(samples, learn(samples, "idle_cycling"))) == []
+
+
+def test_pulses_of_an_idle_machine_are_standby_and_a_longer_run_is_not():
+    run = (4000.0, 900.0, True)
+    idle = [(seconds, watts, False) for seconds, watts, _running in COMPRESSOR]
+    phases = [*idle, (300.0, 100.0, False), run, *idle]
+    samples = sampled(phases, sigma=1)
+    assert near(runs_of(decided(samples, learn(samples, "idle_cycling"))), true_runs(phases), 10)
+
+
+def test_powered_only_claims_no_run():
+    samples = sampled(LEVEL, sigma=5)
+    proposal = learn(samples, "powered_only")
+    assert proposal.run_above is None
+    assert runs_of(decided(samples, proposal)) == []
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ([], "too little"),
+        ([(0.0, 1.0)] * 500, "too little"),
+        ([(float(at), 500.0 * (at > 200)) for at in range(400)], "too little"),
+        ([(90.0 * at, 500.0 * (at % 100 > 50)) for at in range(400)], "too far apart"),
+    ],
+)
+def test_too_little_to_learn_from_is_said(samples: list[tuple[float, float]], said: str):
+    assert said in learn(samples).refusals[0]
+
+
+def test_a_profile_that_does_not_exist_is_an_error():
+    with pytest.raises(ValueError, match="nonsense"):
+        learn(sampled(LEVEL), "nonsense")
