@@ -1,9 +1,18 @@
-"""Memory and CPU of an agent with 16 Modbus TCP meters, against a process that only imports the same libraries."""
+"""Memory and CPU of a running agent with Modbus TCP meters, delivery included, and of what it is compared with.
+
+    python benchmarks/agent_footprint.py [METERS]
+
+CPU is compared with a loop that does the same reads and nothing else (`minimal_loop.py`), memory with a process
+that only imports the same libraries. Agent and loop are measured at the same time, on the same load of the machine.
+"""
 
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,10 +26,26 @@ from instrument_agent.sandbox.bench import Bench
 from instrument_agent.sandbox.boxfile import write_box_file
 from instrument_agent.sandbox.loads import Load, bench_loads
 
-METERS = 16
 SETTLE_S, MEASURE_S = 10.0, 20.0
 MIB = 2**20
 IMPORTS = "import click, pymodbus.framer, requests, rfc8785, serial, sqlite_utils, tenacity, tomllib, logging"
+LOOP = Path(__file__).with_name("minimal_loop.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """CPU in cores, memory in bytes of RSS, and how many reads of a whole meter were made of how many wanted."""
+
+    agent_cpu: float
+    loop_cpu: float
+    agent_rss: int
+    reads: int
+    wanted: int
+
+    @property
+    def times_loop(self) -> float:
+        """The agent's CPU as a multiple of the minimal loop's."""
+        return self.agent_cpu / self.loop_cpu
 
 
 def floor_rss() -> int:
@@ -37,22 +62,20 @@ def floor_rss() -> int:
     return int(rss)
 
 
-def many_loads() -> list[Load]:
-    """Return as many loads as there are meters, one shape under sixteen names."""
+def many_loads(meters: int) -> list[Load]:
+    """Return as many loads as there are meters, one shape under many names."""
     shape = bench_loads(3600)[0]
-    return [Load(**{**vars(shape), "instrument_id": f"meter-{number}"}) for number in range(METERS)]
+    return [Load(**{**vars(shape), "instrument_id": f"meter-{number}"}) for number in range(meters)]
 
 
-def main() -> None:
-    """Run the agent for half a minute and print the table."""
-    clock = SystemClock()
-    start_s = time.monotonic()
-    loads = many_loads()
+@contextmanager
+def running(meters: int) -> Iterator[tuple[Bench, psutil.Process]]:
+    """Yield the bench of an agent that reads so many meters once a second, and the agent's process."""
+    clock, start_s, loads = SystemClock(), time.monotonic(), many_loads(meters)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bench = Bench(
-            {load.instrument_id: load for load in loads}, lambda: time.monotonic() - start_s, folder, on_serial=0
-        )
+        sources = {load.instrument_id: load for load in loads}
+        bench = Bench(sources, lambda: time.monotonic() - start_s, folder, on_serial=0)
         with (
             Ledger(f"sqlite:///{folder / 'platform.db'}") as ledger,
             PlatformServer(create_app(ledger, clock.utc_ns)) as platform,
@@ -61,20 +84,55 @@ def main() -> None:
             config = folder / "box.toml"
             write_box_file(config, loads, bench.connections, platform.url, poll_s=1.0, gap_s=60.0)
             agent = AgentProcess(config, folder / "agent.log")
-            process = psutil.Process(agent.process.pid)
-            time.sleep(SETTLE_S)
-            before = process.cpu_times()
-            time.sleep(MEASURE_S)
-            after, rss = process.cpu_times(), process.memory_info().rss
-            reads = sum(len(meter.asked_s) for meter in bench.meters.values())
-            agent.stop()
-    cpu = (after.user + after.system - before.user - before.system) / MEASURE_S
-    bare = floor_rss()
+            try:
+                yield bench, psutil.Process(agent.process.pid)
+            finally:
+                agent.stop()
+
+
+@contextmanager
+def looping(bench: Bench) -> Iterator[psutil.Process]:
+    """Yield the process of a minimal loop over the same meters."""
+    ports = [str(options["tcp_port"]) for options in bench.connections.values()]
+    with subprocess.Popen([sys.executable, str(LOOP), *ports], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as loop:
+        assert loop.stdout is not None
+        loop.stdout.readline()
+        yield psutil.Process(loop.pid)
+        loop.communicate(b"\n")
+
+
+def measured(meters: int) -> Footprint:
+    """Run agent and loop side by side and return what they took."""
+    with running(meters) as (bench, agent), looping(bench) as loop:
+        time.sleep(SETTLE_S)
+        asked = sum(len(meter.asked_s) for meter in bench.meters.values())
+        before = [_cpu_s(process) for process in (agent, loop)]
+        time.sleep(MEASURE_S)
+        cpu = [(_cpu_s(process) - earlier) / MEASURE_S for process, earlier in zip((agent, loop), before, strict=True)]
+        asked = sum(len(meter.asked_s) for meter in bench.meters.values()) - asked
+        rss = agent.memory_info().rss
+    return Footprint(cpu[0], cpu[1], rss, asked, round(2 * meters * MEASURE_S))
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Return the time all threads of a process were on a CPU; the usual counters tick in hundredths of a second."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def main() -> None:
+    """Measure one number of meters and print it."""
+    meters = int(sys.argv[1]) if len(sys.argv) > 1 else 16
+    found, bare = measured(meters), floor_rss()
     print(
-        f"agent, {METERS} meters, {reads} reads:"
-        f" RSS {rss / MIB:.1f} MiB, {(rss - bare) / MIB:+.1f} MiB over its imports"
+        f"agent, {meters} meters: RSS {found.agent_rss / MIB:.1f} MiB,"
+        f" {(found.agent_rss - bare) / MIB:+.1f} MiB over its imports"
     )
-    print(f"agent, {METERS} meters: {100 * cpu:.1f} % of one core")
+    print(
+        f"agent, {meters} meters: {100 * found.agent_cpu:.1f} % of one core,"
+        f" {found.times_loop:.1f} times the minimal loop's {100 * found.loop_cpu:.2f} %"
+        f" ({found.reads} of {found.wanted} reads, both together)"
+    )
 
 
 if __name__ == "__main__":

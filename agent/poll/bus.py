@@ -3,23 +3,31 @@
 Schedules are kept on the boot clock without drift; a late poll is left out, not made up for.
 """
 
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from instrument_agent.clock import Clock
-from instrument_agent.core.readings import NS_PER_S, FailedRead, UnknownReason
+from instrument_agent.core.readings import NS_PER_S, Channel, FailedRead, UnknownReason
 from instrument_agent.poll.guard import Guard, Health
+from instrument_agent.poll.probing import Probing
 from instrument_agent.poll.recorder import Recorder
 from instrument_agent.worker import Worker
+
+Words = Mapping[tuple[int, int], int] | None
+"""Registers by (function, address); None where a driver has none."""
 
 
 @dataclass(slots=True)
 class Station:
-    """One instrument on a bus, and when it is to be read next (boot clock)."""
+    """One instrument on a bus, when it is to be read next and was last given its whole timeout (boot clock)."""
 
     instrument_id: str
     guard: Guard
     poll_ns: int
     due_ns: int = 0
+    given_all_ns: int = 0
 
 
 class Bus(Worker):
@@ -29,6 +37,8 @@ class Bus(Worker):
         super().__init__(f"bus {name}", clock, stuck_after_s)
         self._recorder = recorder
         self._stations: list[Station] = []
+        self._probing = Probing()
+        self._asked: SimpleQueue[tuple[Station, Future[Words]]] = SimpleQueue()
 
     def add(self, station: Station) -> None:
         """Read this instrument too."""
@@ -39,6 +49,26 @@ class Bus(Worker):
         """Return how reading each instrument goes."""
         return {station.instrument_id: station.guard.health for station in self._stations}
 
+    def channels(self, instrument_id: str) -> list[Channel]:
+        """Return what an instrument's driver can read."""
+        return self._station(instrument_id).guard.channels
+
+    def words(self, instrument_id: str, within_s: float) -> Words:
+        """Have the registers of an instrument read between two polls; called from outside this thread.
+
+        Raises:
+            TimeoutError: the bus did not come to it in ``within_s`` real seconds.
+            DeviceUnavailable: the device did not answer.
+        """
+        station = self._station(instrument_id)
+        answer: Future[Words] = Future()
+        self._asked.put((station, answer))
+        self.wake.set()
+        try:
+            return answer.result(within_s)
+        finally:
+            answer.cancel()  # nobody waits any more for what was not begun
+
     def tell_hung(self) -> None:
         """Note for every instrument of a stuck bus that it cannot be seen; called from outside this thread."""
         now_ns = self.clock.boottime_ns()
@@ -48,9 +78,12 @@ class Bus(Worker):
     def loop(self) -> None:
         """Read whatever is due next, for ever."""
         while not self.stopping.is_set():
-            if self.idle(self.stopping, (self.due_ns - self.clock.boottime_ns()) / NS_PER_S):
-                return
-            self.read_next()
+            if self.idle(self.wake, (self.due_ns - self.clock.boottime_ns()) / NS_PER_S):
+                self.wake.clear()
+                self._answer_next()
+            # However much is asked, what is due is read.
+            if not self.stopping.is_set() and self.due_ns <= self.clock.boottime_ns():
+                self.read_next()
 
     @property
     def due_ns(self) -> int:
@@ -58,11 +91,51 @@ class Bus(Worker):
         return min(station.due_ns for station in self._stations)
 
     def read_next(self) -> None:
-        """Read the station that is due first."""
+        """Read the station that is due first; one whose circuit is open only if there is time for it."""
         station = min(self._stations, key=lambda item: item.due_ns)
-        self._recorder.take(station.instrument_id, station.guard.read())
+        if station.guard.lost and not station.guard.resting:
+            if not self._probe(station):
+                return
+        else:
+            self._recorder.take(station.instrument_id, station.guard.read())
         late_ns = self.clock.boottime_ns() - station.due_ns
         station.due_ns += station.poll_ns * (late_ns // station.poll_ns + 1)
+
+    def _probe(self, station: Station) -> bool:
+        """Try a station whose circuit is open; False if it has to wait for a better moment, which is then its due."""
+        guard, now_ns = station.guard, self.clock.boottime_ns()
+        alive = [item.due_ns for item in self._stations if not item.guard.lost]
+        others = [item for item in self._stations if item.guard.lost]
+        next_ns = min(alive, default=None)
+        useful_s = 1.5 * (guard.took_s or max(item.guard.took_s for item in self._stations))
+        its_turn = station is min(others, key=lambda item: item.given_all_ns)
+        time_s = self._probing.time_s(now_ns, next_ns, useful_s, guard.timeout_s, its_turn=its_turn)
+        if time_s is None:
+            self._recorder.take(station.instrument_id, guard.unread())
+            station.due_ns = self._probing.later_ns(now_ns, next_ns)
+            return False
+        if time_s == guard.timeout_s:
+            station.given_all_ns = now_ns
+        self._recorder.take(station.instrument_id, guard.read(time_s))
+        if guard.lost:
+            self._probing.failed(now_ns, self.clock.boottime_ns(), next_ns)
+        return True
+
+    def _station(self, instrument_id: str) -> Station:
+        return next(item for item in self._stations if item.instrument_id == instrument_id)
+
+    def _answer_next(self) -> None:
+        try:
+            station, answer = self._asked.get_nowait()
+        except Empty:
+            return
+        if not self._asked.empty():
+            self.wake.set()
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(station.guard.words())
+            except Exception as error:  # noqa: BLE001  # whoever asked is told, whatever a foreign driver raises
+                answer.set_exception(error)
 
     def leave(self) -> None:
         """Close the ports."""

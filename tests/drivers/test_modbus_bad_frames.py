@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
-from wires import FarEnd, SerialFarEnd, TcpFarEnd, registers, rtu, tcp
+from wires import FarEnd, SerialFarEnd, TcpFarEnd, crc, registers, rtu, tcp
 
 from instrument_agent.core.errors import DeviceUnavailable
-from instrument_agent.drivers.modbus_line import REQUESTS, Line, Question, SerialLine, TcpLine
+from instrument_agent.drivers.modbus_exchange import Line
+from instrument_agent.drivers.modbus_frames import REQUESTS, Question
+from instrument_agent.drivers.modbus_line import SerialLine, TcpLine
 
 POWER = Question(unit=1, function=4, address=0x000C, count=2)
 ENERGY = Question(unit=1, function=4, address=0x0048, count=2)
@@ -16,7 +18,8 @@ BLOCK = Question(unit=1, function=4, address=0x0000, count=20)
 NEIGHBOUR = Question(unit=2, function=4, address=0x000C, count=2)
 DATA = registers(1900.0)
 WORDS = list(struct.unpack(">HH", DATA))
-TIMEOUT_S = 0.15
+TIMEOUT_S = 1.0  # for a right answer
+NO_ANSWER_S = 0.1
 
 
 def ask(line: Line, question: Question = POWER, timeout_s: float = TIMEOUT_S) -> list[int] | None:
@@ -24,7 +27,7 @@ def ask(line: Line, question: Question = POWER, timeout_s: float = TIMEOUT_S) ->
 
 
 def right_rtu(question: bytes) -> list[bytes]:
-    return [rtu(question, DATA)]
+    return [rtu(question, (DATA * 63)[: 2 * question[5]])]
 
 
 def right_tcp(question: bytes) -> list[bytes]:
@@ -80,7 +83,8 @@ SERIAL_DEFECTS: dict[str, Callable[[bytes], Iterable[bytes]]] = {
     "byte count odd": lambda q: [rtu(q, DATA, count=3)],
     "byte count too high": lambda q: [rtu(q, DATA, count=6)],
     "echo of the question": lambda q: [q],
-    "echo, then the answer": lambda q: [q + rtu(q, DATA)],
+    "two echoes": lambda q: [q + q + rtu(q, DATA)],
+    "the echo of another question": lambda q: [q[:3] + b"\x48" + q[4:6] + crc(q[:3] + b"\x48" + q[4:6]) + rtu(q, DATA)],
     "a zero byte before": lambda q: [b"\x00" + rtu(q, DATA)],
     "noise before": lambda q: [b"\xff\xfe\x80" + rtu(q, DATA)],
     "zeros": lambda _q: [bytes(64)],
@@ -108,6 +112,7 @@ TCP_DEFECTS: dict[str, Callable[[bytes], Iterable[bytes]]] = {
     "bytes behind the registers": lambda q: [tcp(q, DATA + b"\x01\x02", count=4)],
     "length 0": lambda q: [tcp(q, DATA, length=0)],
     "length 1": lambda q: [tcp(q, DATA, length=1)],
+    "length 2": lambda q: [tcp(q, b"", function=0x84, length=2)],
     "longer than any frame": lambda q: [tcp(q, bytes(400), length=403, count=4)],
     "length too low": lambda q: [tcp(q, DATA, length=5)],
     "echo of the question": lambda q: [q],
@@ -123,7 +128,7 @@ def test_a_bad_rtu_answer_is_no_answer_and_the_next_good_one_counts(
 ) -> None:
     serial_end.answer = defect
     with pytest.raises(DeviceUnavailable, match="unit 1") as caught:
-        ask(serial_line)
+        ask(serial_line, timeout_s=NO_ANSWER_S)
     assert "baud" in caught.value.hint
     serial_end.answer = right_rtu
     assert ask(serial_line) == WORDS
@@ -135,14 +140,14 @@ def test_a_bad_tcp_answer_is_no_answer_and_the_next_good_one_counts(
 ) -> None:
     tcp_end.answer = defect
     with pytest.raises(DeviceUnavailable, match="unit 1") as caught:
-        ask(tcp_line)
+        ask(tcp_line, timeout_s=NO_ANSWER_S)
     assert "unit id" in caught.value.hint
     assert "baud" not in caught.value.hint  # there is none on a network
     tcp_end.answer = right_tcp
     assert ask(tcp_line) == WORDS
 
 
-def test_no_single_flipped_bit_of_an_rtu_answer_gets_through(serial_end: SerialFarEnd, serial_line: SerialLine) -> None:
+def test_no_single_flipped_bit_of_an_rtu_answer_gets_through(serial_end: SerialFarEnd) -> None:
     for bit in range(8 * 9):
 
         def flipped(question: bytes, bit: int = bit) -> list[bytes]:
@@ -151,8 +156,31 @@ def test_no_single_flipped_bit_of_an_rtu_answer_gets_through(serial_end: SerialF
             return [bytes(frame)]
 
         serial_end.answer = flipped
+        line = SerialLine(serial_end.port, 9600, "N", 1)
         with pytest.raises(DeviceUnavailable):
-            ask(serial_line)
+            ask(line, timeout_s=0.05)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 8], ids=["whole", "in two", "byte by byte"])
+def test_an_adapter_that_echoes_every_question_is_read_like_any_other(
+    serial_end: SerialFarEnd, serial_line: SerialLine, pieces: int
+) -> None:
+    size = 8 // pieces
+    serial_end.answer = lambda q: [*(q[at : at + size] for at in range(0, 8, size)), rtu(q, DATA)]
+    assert [ask(serial_line) for _ in range(3)] == [WORDS] * 3
+    assert len(serial_end.asked) == 3
+
+
+def test_the_echo_of_a_question_for_bits_is_not_taken_for_its_answer(
+    serial_end: SerialFarEnd, serial_line: SerialLine
+) -> None:
+    """It is as long as the answer, and its CRC is right."""
+    coils = Question(unit=1, function=1, address=0x0300, count=24)
+    serial_end.answer = lambda question: [question]
+    with pytest.raises(DeviceUnavailable):
+        ask(serial_line, coils, NO_ANSWER_S)
+    serial_end.answer = lambda question: [question, rtu(question, b"\x05\x00\x80\xff"[: (question[5] + 7) // 8])]
+    assert ask(serial_line, coils) == [1, 0, 1] + [0] * 20 + [1]
 
 
 def test_noise_after_an_answer_does_not_disturb_the_next(serial_end: SerialFarEnd, serial_line: SerialLine) -> None:
@@ -180,50 +208,12 @@ def test_an_exception_answer_is_an_answer_without_registers(
     assert tcp_end.connections == 1
 
 
-class Late:
-    """Keeps the answer to the first question back, and sends it before the answer to the second."""
-
-    def __init__(self, end: FarEnd) -> None:
-        self._end = end
-        self._kept = b""
-
-    def __call__(self, question: bytes) -> list[bytes]:
-        if len(self._end.asked) == 1:
-            self._kept = rtu(question, registers(-1.0))
-            return []
-        kept, self._kept = self._kept, b""
-        count = int.from_bytes(question[4:6], "big")
-        return [kept + rtu(question, DATA * (count // 2))]
-
-
-@pytest.mark.parametrize("next_question", [NEIGHBOUR, BLOCK], ids=["to the neighbour", "for another block"])
-def test_a_late_answer_is_not_taken_for_the_answer_to_the_next_question(
-    serial_end: SerialFarEnd, serial_line: SerialLine, next_question: Question
-) -> None:
-    serial_end.answer = Late(serial_end)
-    with pytest.raises(DeviceUnavailable):
-        ask(serial_line)
-    with pytest.raises(DeviceUnavailable):
-        ask(serial_line, next_question)
-    assert ask(serial_line, next_question) == WORDS * (next_question.count // 2)
-
-
-def test_a_late_answer_that_came_in_between_is_thrown_away(serial_end: SerialFarEnd, serial_line: SerialLine) -> None:
-    serial_end.answer = lambda _question: []
-    with pytest.raises(DeviceUnavailable):
-        ask(serial_line)
-    serial_end.answer = right_rtu
-    serial_line.open(1.0)
-    serial_end.send(rtu(serial_end.asked[0], registers(-1.0)))
-    assert ask(serial_line, ENERGY) == WORDS
-
-
 def test_after_a_timeout_on_tcp_the_late_answer_stays_on_the_old_connection(
     tcp_end: TcpFarEnd, tcp_line: TcpLine
 ) -> None:
     tcp_end.answer = lambda _question: []
     with pytest.raises(DeviceUnavailable):
-        ask(tcp_line)
+        ask(tcp_line, timeout_s=NO_ANSWER_S)
     tcp_end.answer = right_tcp
     assert ask(tcp_line, ENERGY) == WORDS
     assert tcp_end.connections == 2
@@ -276,15 +266,46 @@ def test_a_line_that_never_falls_silent_costs_no_more_than_its_time(
         assert time.monotonic() - start_s < 0.3
 
 
-def test_nothing_but_reading_registers_can_be_asked(
-    tcp_end: TcpFarEnd, tcp_line: TcpLine, serial_end: SerialFarEnd, serial_line: SerialLine
+@pytest.mark.parametrize("function", [1, 2])
+def test_bits_are_read_over_rtu_and_over_tcp(
+    serial_end: SerialFarEnd, serial_line: SerialLine, tcp_end: TcpFarEnd, tcp_line: TcpLine, function: int
 ) -> None:
-    for function in set(range(256)) - {3, 4}:
-        for line in (tcp_line, serial_line):
-            with pytest.raises(KeyError):
-                ask(line, Question(1, function, 0, 2))
-    assert tcp_end.asked == serial_end.asked == []
+    serial_end.answer = lambda question: [rtu(question, b"\xcd\x02")]
+    tcp_end.answer = lambda question: [tcp(question, b"\xcd\x02")]
+    for line in (serial_line, tcp_line):
+        assert ask(line, Question(1, function, 19, 10)) == [1, 0, 1, 1, 0, 0, 1, 1, 0, 1]
+    assert serial_end.asked[0][1:6] == tcp_end.asked[0][7:] == bytes([function, 0, 19, 0, 10])
 
 
-def test_the_two_requests_that_can_be_asked_only_read() -> None:
-    assert {code: request.function_code for code, request in REQUESTS.items()} == {3: 3, 4: 4}
+def test_bits_of_another_number_of_bytes_are_no_answer(tcp_end: TcpFarEnd, tcp_line: TcpLine) -> None:
+    for data in (b"\xcd", b"\xcd\x02\x00"):
+        tcp_end.answer = lambda question, data=data: [tcp(question, data)]
+        with pytest.raises(DeviceUnavailable):
+            ask(tcp_line, Question(1, 2, 19, 10))
+
+
+def test_nothing_but_reading_can_be_asked() -> None:
+    for function in set(range(-1, 300)) - {1, 2, 3, 4}:
+        with pytest.raises(ValueError, match="cannot be asked"):
+            Question(1, function, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("unit", "function", "address", "count"),
+    [
+        *((unit, 4, 0, 2) for unit in (-1, 0, 256)),
+        *((1, 4, address, 2) for address in (-1, 0xFFFF, 0x10000)),
+        *((1, function, 0, 0) for function in (1, 2, 3, 4)),
+        (1, 3, 0, 126),
+        (1, 4, 0, 126),
+        (1, 1, 0, 2001),
+        (1, 2, 0, 2001),
+    ],
+)
+def test_what_no_device_has_cannot_be_asked(unit: int, function: int, address: int, count: int) -> None:
+    with pytest.raises(ValueError, match="cannot be asked"):
+        Question(unit, function, address, count)
+
+
+def test_the_requests_that_can_be_asked_only_read() -> None:
+    assert {code: request.function_code for code, request in REQUESTS.items()} == {1: 1, 2: 2, 3: 3, 4: 4}

@@ -5,6 +5,7 @@ import select
 import socket
 import struct
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -132,11 +133,12 @@ class TcpFarEnd(FarEnd):
     """On a loopback port, one connection after the other; ``connections`` counts them."""
 
     question_size = TCP_QUESTION
+    port: int
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
+        self.port = self._server.getsockname()[1]
         self.connections = 0
 
     def close(self) -> None:
@@ -148,3 +150,56 @@ class TcpFarEnd(FarEnd):
             self.connections += 1
             with connection:
                 self._converse(connection.fileno())
+
+
+class SerialServer(TcpFarEnd):
+    """RTU frames on a TCP connection, as cheap serial servers pass them on."""
+
+    question_size = RTU_QUESTION
+
+
+class LateSlave(SerialFarEnd):
+    """Answers in the order it is asked, each answer ``delay_s(question)`` after its question.
+
+    Every register and every coil holds its own address, so an answer shows what was asked. An answer that would be
+    later than ``latest_s`` is not sent, and neither is one whose delay is None.
+    """
+
+    def __init__(self, delay_s: Callable[[bytes], float | None], latest_s: float = 1e9) -> None:
+        super().__init__(own_addresses)
+        self.delay_s = delay_s
+        self.latest_s = latest_s
+        self.asked_at_s: list[float] = []
+        self._due: list[tuple[float, float, bytes]] = []
+
+    def _converse(self, fd: int) -> None:
+        data = b""
+        while True:
+            left_s = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            ready = select.select([fd, self._stop_reading], [], [], left_s)[0]
+            if self._stop_reading in ready:
+                return
+            if fd in ready:
+                data += os.read(fd, 4096)
+            while len(data) >= self.question_size:
+                self._take(data[: self.question_size])
+                data = data[self.question_size :]
+            while self._due and self._due[0][0] <= time.monotonic():
+                _due_s, latest_s, frame = self._due.pop(0)
+                if time.monotonic() < latest_s:
+                    os.write(fd, frame)
+
+    def _take(self, question: bytes) -> None:
+        now_s = time.monotonic()
+        self.asked.append(question)
+        self.asked_at_s.append(now_s)
+        delay_s = self.delay_s(question)
+        if delay_s is not None:
+            due_s = max([now_s + delay_s, *(due_s for due_s, _latest_s, _frame in self._due)])
+            self._due.append((due_s, now_s + self.latest_s, b"".join(self.answer(question))))
+
+
+def own_addresses(question: bytes) -> list[bytes]:
+    """Answer an RTU question for registers with the address of each."""
+    address, count = struct.unpack(">HH", question[2:6])
+    return [rtu(question, struct.pack(f">{count}H", *range(address, address + count)))]

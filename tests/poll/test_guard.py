@@ -205,3 +205,20 @@ def test_a_port_that_cannot_be_opened_is_opened_later(clock: FakeClock) -> None:
     assert lab.read_s == []
     lab.open_error = None
     assert isinstance(guard.read(), Observation)
+
+
+def test_the_circuit_opens_at_the_second_failure_in_a_row(clock: FakeClock) -> None:
+    guard = guarded(Lab([20.0, lost(), 20.0, lost()], clock))
+    states = []
+    for _ in range(5):
+        guard.read()
+        states.append(guard.lost)
+    assert states == [False, False, False, False, True]
+
+
+def test_the_circuit_of_a_device_that_was_never_read_opens_at_once(clock: FakeClock) -> None:
+    guard = guarded(Lab([lost(), 20.0], clock))
+    guard.read()
+    assert guard.lost
+    guard.read()
+    assert not guard.lost
