@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := menu
-.PHONY: menu demo test faults soak lint bench catalogue pictures clean
+.PHONY: menu demo test test-systemd faults soak lint bench deb catalogue pictures clean
 
 menu: ## print this menu
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, platform (60 s, no hardware)
 	$(BIN)/instrument-agent demo
@@ -16,9 +16,14 @@ demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, p
 test: $(VENV)/dev-ready ## all tests (under 6 minutes)
 	$(BIN)/python -m pytest
 
-faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), and 500 flipped bits
+test-systemd: $(VENV)/dev-ready ## the package and its service in a Debian of their own (as root; needs systemd-nspawn, mmdebstrap)
+	INSTRUMENT_AGENT_UNDER_SYSTEMD=1 $(BIN)/python -m pytest -s --timeout=900 tests/package
+
+faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), 500 flipped bits, 100,000 damaged frames
 	KILLS=$(or $(KILLS),1000) BIT_FLIPS=$(or $(BIT_FLIPS),500) \
 		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py
+	FUZZ_FRAMES=$(or $(FUZZ_FRAMES),100000) \
+		$(BIN)/python -m pytest --timeout=3600 tests/drivers/test_modbus_fuzzed_frames.py
 
 soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clock (SEEDS=1-200)
 	$(BIN)/python tests/soak/months.py $(or $(SEEDS),1-200)
@@ -33,9 +38,13 @@ lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
 
 bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured in the same run
 	$(BIN)/python benchmarks/replay_speed.py
-	$(BIN)/python benchmarks/agent_footprint.py
+	$(BIN)/python benchmarks/modbus_tcp.py
+	$(BIN)/python benchmarks/modbus_rtu.py
 	$(BIN)/python benchmarks/card_writes.py
 	$(BIN)/python benchmarks/long_life.py
+
+deb: $(VENV)/bin/python ## the Debian package for every Raspberry Pi and PC, in dist/
+	@$(BIN)/python systemd/deb/build.py
 
 catalogue: $(VENV)/dev-ready ## collect the sentences for people and compile the Chinese catalogue
 	@mkdir -p build

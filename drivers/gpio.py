@@ -92,7 +92,7 @@ def _lgpio_factory() -> Any:
     except ImportError as error:
         raise DeviceUnavailable(
             _("pins need the library lgpio: {error}").format(error=error),
-            _("install it beside the agent: /opt/instrument-agent/bin/pip install lgpio"),
+            _("install it: sudo apt install python3-lgpio"),
         ) from error
     except OSError as error:
         raise DeviceUnavailable(

@@ -1,7 +1,7 @@
 """Modbus RTU: frames without a number, on a line where only one may talk at a time.
 
 An answer does not say which question it belongs to, so a late one could be taken for the answer to the next
-question (docs/decisions/0013). Three things prevent that:
+question (docs/decisions/0012). Three things prevent that:
 
 - Silence. After a question that was not answered properly the line is closed, opened by the next question, and
   then listened to until the late answer has come, or until as much time has passed as the longest answer of this

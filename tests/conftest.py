@@ -10,7 +10,7 @@ from fake_clock import FakeClock
 from hypothesis import HealthCheck, settings
 
 # How fast examples are made says something about the machine and nothing about the product.
-settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 

@@ -10,7 +10,7 @@ import click
 
 from instrument_agent.commission.findings import Profile
 from instrument_agent.commission.learning import learn
-from instrument_agent.commission.verdict import Proposal
+from instrument_agent.commission.verdict import Certainty, Proposal
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.readings import NS_PER_S, Observation, Reading
 from instrument_agent.drivers.trace import reading_of, recorded_rows, trace_channels, trace_rows
@@ -117,13 +117,14 @@ def _told(proposal: Proposal) -> str:
     if proposal.run_above is None:
         sentence = _("learned: off below {off:.4g}; no run can be told, so none is claimed")
         return sentence.format(off=proposal.off_below)
+    certainties = {Certainty.SURE: _("sure"), Certainty.FAIR: _("fair"), Certainty.DOUBTFUL: _("doubtful")}
     sentence = _(
         "learned ({profile}, {certainty}): off below {off:.4g}, run above {above:.4g}, run below {below:.4g},"
         " min_on {on:.0f} s, min_off {pause:.0f} s"
     )
     return sentence.format(
         profile=proposal.profile.value,
-        certainty=proposal.certainty.value,
+        certainty=certainties[proposal.certainty],
         off=proposal.off_below,
         above=proposal.run_above,
         below=proposal.run_below,

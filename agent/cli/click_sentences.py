@@ -17,6 +17,7 @@ def _said_by_click() -> tuple[str, ...]:
         _("%(prog)s, version %(version)s"),
         _("default: {default}"),
         _("required"),
+        _("env var: {var}"),
         _("Error: {message}"),
         _("Try '{command} {option}' for help."),
         _("Aborted!"),

@@ -67,7 +67,7 @@ class Proposal:
     def rules(self, times: ActivityConfig) -> Rules:
         """Return the rules to judge by; channel and the times that are not learned are those of ``times``."""
         run_above = INFINITE if self.run_above is None else self.run_above
-        return replace(self._over(times, run_above).rules(), single_readings=self.single_readings)
+        return self._over(times, run_above).rules()
 
     def _over(self, times: ActivityConfig, run_above: float) -> ActivityConfig:
         return replace(
@@ -77,6 +77,7 @@ class Proposal:
             run_below=self.run_below,
             min_on_s=self.min_on_s,
             min_off_s=self.min_off_s,
+            single_readings=self.single_readings,
         )
 
 
@@ -123,8 +124,8 @@ def _profile(findings: Findings, cut: Cut | None) -> Profile:
 def _off_below(findings: Findings, cut: Cut | None) -> float:
     """Return the threshold of off: over what was read while off, or half the lowest level if off was not seen."""
     idle = findings.spread if cut is None else findings.spread.between(-INFINITE, cut.below)
-    if not idle.values:
-        return SMALLEST
+    if not idle.values or findings.problem is Problem.TOO_LITTLE:
+        return SMALLEST  # a handful of readings does not even tell what off looks like
     flicker = findings.survey.everything.flicker()
     usual = cut.upper.middle if cut is not None else idle.quantile(0.99)
     limit = max(OFF_STEPS * flicker, OFF_SHARE * usual)

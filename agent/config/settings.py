@@ -85,6 +85,7 @@ class ActivityConfig:
     min_on_s: float = field(default=60.0, metadata={"low": 0, "high": 86_400})
     min_off_s: float = field(default=120.0, metadata={"low": 0, "high": 86_400})
     off_settle_s: float = field(default=10.0, metadata={"low": 0, "high": 86_400})
+    single_readings: bool = False
     gap_s: float = field(default=60.0, metadata={"low": 1, "high": 86_400})
     bridge_s: float = field(default=300.0, metadata={"low": 1, "high": 86_400})
 
@@ -103,6 +104,7 @@ class ActivityConfig:
             off_settle_ns=round(self.off_settle_s * NS_PER_S),
             gap_ns=round(self.gap_s * NS_PER_S),
             bridge_ns=round(self.bridge_s * NS_PER_S),
+            single_readings=self.single_readings,
             states={code: Activity(name) for code, name in self.states.items()} if self.states else None,
         )
 

@@ -145,6 +145,7 @@ def configured(identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: 
             "off_settle_ms": rules.off_settle_ns // NS_PER_MS,
             "gap_ms": rules.gap_ns // NS_PER_MS,
             "bridge_ms": rules.bridge_ns // NS_PER_MS,
+            **({"single_readings": "true"} if rules.single_readings else {}),
             **({"states": named} if named else {}),
         },
     }

@@ -2,7 +2,7 @@
 
 It stamps the time, refuses values that are not credible, says once when a device is lost and once when it is back,
 counts, and leaves a device that does not answer alone for a while. Drivers do none of this. When the circuit to a
-device is open (``lost``), its bus decides when and for how long it is tried again (docs/decisions/0013).
+device is open (``lost``), its bus decides when and for how long it is tried again (docs/decisions/0012).
 """
 
 import logging

@@ -1,7 +1,7 @@
 """When a device that does not answer is tried again, so that its neighbours on the line hardly notice.
 
 A try costs the line the time the device is given, and as long again until a late answer can no longer be mixed up
-with another's (docs/decisions/0013). So a try is made in the pause before the next neighbour's turn and lasts at
+with another's (docs/decisions/0012). So a try is made in the pause before the next neighbour's turn and lasts at
 most half of it, and there is one at a time. Where the pause is too short for an answer, a try overruns it, but all
 overrunning together takes at most OVERRUN_SHARE of the time. As a device may be slower than its neighbours, once in
 WHOLE_EVERY_S one of them is given all of its timeout besides.

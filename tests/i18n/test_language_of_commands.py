@@ -1,11 +1,14 @@
 """Commands speak the language of their reader, whatever the encoding of the terminal."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from speaking import CHINESE, ENGLISH, is_chinese, keys, run
 
+# An option with the lines its description goes on in; a long one has all of it below.
+_OPTION = re.compile(r"^  -.*(?:\n {10,}.*)*", re.MULTILINE)
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
@@ -62,15 +65,27 @@ def test_mistakes_in_a_config_are_told_in_english(bad: Path):
     assert run(ENGLISH, "check", "--config", bad).stderr.decode("ascii").endswith("2 mistakes\n")
 
 
-@pytest.mark.parametrize("command", ["", "check", "demo", "replay", "run", "sessions", "status"])
+@pytest.mark.parametrize(
+    "command", ["", "check", "demo", "platform serve", "replay", "run", "scan", "sessions", "status"]
+)
 def test_help_is_chinese_down_to_the_words_of_click(command: str):
     text = run(CHINESE, *command.split(), "--help").stdout.decode("utf-8")
     assert text.startswith("用法：")
     assert "选项:" in text
-    described = [line for line in text.splitlines() if line.startswith("  --")]
+    described = _OPTION.findall(text)
+    assert described
     # --format speaks for itself; every other option says what it is for.
-    assert not [line for line in described if not is_chinese(line)]
+    assert not [option for option in described if not is_chinese(option)]
     assert not is_chinese(run(ENGLISH, *command.split(), "--help").stdout.decode("ascii"))
+
+
+@pytest.mark.parametrize("command", [[], ["platform"], ["platform", "codes"]])
+def test_the_list_of_commands_says_what_each_is_for_and_cuts_nothing_off(command: list[str]):
+    # To click a Chinese sentence is one word, so what is too long for the line would be three dots and nothing else.
+    _head, listed = run(CHINESE, *command, "--help").stdout.decode("utf-8").split("命令:\n")
+    commands = [line for line in listed.split("\n\n")[0].splitlines() if line.strip()]
+    assert commands
+    assert not [line for line in commands if not is_chinese(line) or "..." in line]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""Write the manual page and the completions of three shells from the commands themselves: LIBRARY and SHARE are given.
+
+Nothing that `--help` says is said a second time, so the page cannot be out of date.
+"""
+# ruff: noqa: INP001  # a script
+
+import gzip
+import sys
+from pathlib import Path
+
+LIBRARY, SHARE = Path(sys.argv[1]), Path(sys.argv[2])
+sys.path.insert(0, str(LIBRARY))
+
+import click  # noqa: E402  # found only now
+from click.shell_completion import get_completion_class  # noqa: E402  # likewise
+
+from instrument_agent import __version__  # noqa: E402  # likewise
+from instrument_agent.cli.main import cli  # noqa: E402  # likewise
+
+NAME = "instrument-agent"
+COMPLETIONS = {
+    "bash": f"bash-completion/completions/{NAME}",
+    "zsh": f"zsh/vendor-completions/_{NAME}",
+    "fish": f"fish/vendor_completions.d/{NAME}.fish",
+}
+END = """.SH EXIT STATUS
+0 if all is well; 1 if the command could not do its work (it says why, and what to do);
+2 for a mistyped command line; 78 if the config file has a mistake, upon which systemd does not start the service again.
+.SH FILES
+.TP
+.I /etc/instrument-agent/config.toml
+The configuration; all its keys are explained in
+.IR /usr/share/instrument-agent/config.example.toml .
+.TP
+.I /etc/instrument-agent/credentials/
+Tokens that systemd hands over to the service, for root's eyes only.
+.TP
+.I /var/lib/instrument-agent/buffer.db
+What was observed. Do not delete it: it holds hours that may not be delivered yet.
+.SH SEE ALSO
+.BR systemctl (1),
+.BR journalctl (1),
+.I /usr/share/doc/instrument-agent/
+"""
+
+
+def main() -> None:
+    """Write all four."""
+    page = SHARE / f"man/man1/{NAME}.1.gz"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_bytes(gzip.compress("".join(_page()).encode(), 9, mtime=0))
+    for shell, name in COMPLETIONS.items():
+        kind = get_completion_class(shell)
+        if kind is None:
+            sys.exit(f"click completes nothing in {shell} any more")
+        (SHARE / name).parent.mkdir(parents=True, exist_ok=True)
+        (SHARE / name).write_text(kind(cli, {}, NAME, "_INSTRUMENT_AGENT_COMPLETE").source(), encoding="utf-8")
+
+
+def _page() -> list[str]:
+    parts = [f'.TH INSTRUMENT\\-AGENT 1 "" "{NAME} {__version__}"\n.SH NAME\n']
+    parts += [f"{NAME} \\- watches scientific instruments and delivers what they did\n.SH SYNOPSIS\n"]
+    parts += [f".B {NAME}\n.I COMMAND\n[OPTIONS]\n.SH DESCRIPTION\n{_plain(cli.help)}\n.SH COMMANDS\n"]
+    return [*parts, *_commands(cli, click.Context(cli, info_name=NAME)), END]
+
+
+def _commands(group: click.Group, context: click.Context) -> list[str]:
+    parts: list[str] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        here = click.Context(command, info_name=name, parent=context)
+        usage = " ".join([here.command_path, *command.collect_usage_pieces(here)])
+        parts += [f".SS {_plain(usage)}\n{_plain(command.help)}\n"]
+        for parameter in command.get_params(here):
+            if record := parameter.get_help_record(here):
+                parts += [f".TP\n.B {_plain(record[0])}\n{_plain(record[1])}\n"]
+        if isinstance(command, click.Group):
+            parts += _commands(command, here)
+    return parts
+
+
+def _plain(text: str | None) -> str:
+    """Return text as roff prints it: no hyphenation of options, no line taken for a request."""
+    escaped = " ".join((text or "").replace("\b", "").split()).replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
+main()
