@@ -21,6 +21,8 @@ from instrument_agent.i18n import _
 log = logging.getLogger(__name__)
 
 UNKNOWN_HERE = "epoch_unknown_here"
+PRUNED_SQL = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
+"""Up to where the log is pruned. Nothing before is sent, or sent again: no platform can pass over what is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,15 @@ class Outbox:
         return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch))
 
     def _enter(self) -> None:
-        """Give the destination a watermark if it has none."""
+        """Give the destination a watermark if it has none, or none that anything could be sent from."""
         with self._store.write() as change:
-            # Nothing of a pruned epoch is sent to a new destination: no platform can pass over what is gone from it.
-            pruned = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
-            first_id = change.execute(pruned).fetchone()[0]
+            pruned_id = change.execute(PRUNED_SQL).fetchone()[0]
             change.execute(
                 "insert or ignore into destinations (name, acked_id, row_sum) values (?, ?, ?)",
-                (self._destination, first_id, row_sum(self._destination, first_id)),
+                (self._destination, pruned_id, row_sum(self._destination, pruned_id)),
             )
+            if self._acked_id() < pruned_id:  # it was not in the config for a while
+                self._move(change, pruned_id)
 
     def last_seq(self, epoch: str) -> int:
         """Return the highest seq known to have been written in an epoch, 0 if there is none."""
@@ -158,7 +160,7 @@ class Outbox:
         """
         settled = self._store.rows(
             "select epoch, max(seq) from records where id <= (select acked_id from destinations where name = ?)"
-            " group by epoch order by min(id)",
+            " and epoch not in (select epoch from roots) group by epoch order by min(id)",
             (self._destination,),
         )
         for epoch, seq in settled:
@@ -171,13 +173,14 @@ class Outbox:
     def rewind(self, epoch: str, acked_through: int) -> None:
         """Go back to just after ``acked_through`` of ``epoch``: the platform lost what came after it.
 
-        The watermark never moves forward here, and what was refused after it is asked about again.
+        The watermark never moves forward here, except over what is pruned, and what was refused after it is asked about
+        again.
         """
         with self._store.write() as change:
             before_lost = "select min(id) - 1 from records where epoch = ? and seq > ?"
             first_id = change.execute(before_lost, (epoch, acked_through)).fetchone()[0]
-            acked_id = self._acked_id()
-            self._move(change, acked_id if first_id is None else min(acked_id, first_id))
+            acked_id, pruned_id = self._acked_id(), change.execute(PRUNED_SQL).fetchone()[0]
+            self._move(change, max(pruned_id, acked_id if first_id is None else min(acked_id, first_id)))
             change.execute(
                 "delete from dead_letters where destination = ?"
                 " and record_id > (select acked_id from destinations where name = ?)",

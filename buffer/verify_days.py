@@ -76,6 +76,12 @@ class DayProof:
             self._differs(str(error))
         self._marks = {(mark.boot_id, mark.utc_ns): mark for mark in self._checked_midnights(source)}
         self._pruned = bool(source.rows("select 1 from roots limit 1"))
+        # An instrument is watched from its first record on; a chain that begins later was cut off by pruning.
+        begun = source.rows(
+            "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"
+            " from records where type = 'lifecycle_event' group by instrument_id"
+        )
+        self._watched_from = {name: (boot_id, at_ms) for name, boot_id, at_ms, _id in begun}
         # What a damaged file lost of its rows is missing in the days before; they cannot be judged by what is left.
         self._lost_before_id = source.rows(
             "select coalesce(max(id), 0) from records where type = 'fault'"
@@ -132,7 +138,10 @@ class DayProof:
         """Return the sums of a day and the first epoch the next one needs; None if what they need is not all there."""
         data, name = record["data"], record["instrument_id"]
         day_ns = midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
+        if not self._books.get((name, record["boot_id"])):
+            return None  # the boot it was counted in ended before anything was settled, or is pruned
         stretches: list[Stretch] = []
+        begins: tuple[str, int] | None = None
         first_number, through = from_number, self._numbers.get(record["epoch"], 0)
         for boot_id, (number, newest) in self._boots.items():
             chain = self._books.get((name, boot_id))
@@ -141,8 +150,10 @@ class DayProof:
                 if stretch is None:
                     return None
                 stretches.append(stretch)
+                begins = begins or (boot_id, chain[0].start_ns // NS_PER_MS)
                 first_number = number if stretch.begin_utc_ns < day_ns[1] else first_number
-        if not stretches or (self._pruned and stretches[0].begin_utc_ns > day_ns[0]):
+        cut_off = self._pruned or begins != self._watched_from.get(name, begins)
+        if not stretches or (cut_off and stretches[0].begin_utc_ns > day_ns[0]):
             return None
         return day_sums(*day_ns, stretches), first_number
 

@@ -26,18 +26,25 @@ Record = Mapping[str, Any]
 
 
 class RecordingLedger(Ledger):
-    """The reference platform's ledger that also keeps every key it was ever given, and can be put back to a backup."""
+    """The reference platform's ledger that also keeps every key it was ever given, and can be put back to a backup.
+
+    ``refused`` are (epoch, seq) it does not take, whatever they hold: they are settled there, but not stored.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.given: dict[str, set[Key]] = defaultdict(set)
+        self.refused: set[tuple[str, int]] = set()
         self.restored = 0
         super().__init__(f"sqlite:///{path}")
 
     def store(self, box_id: str, epoch: str, items: Iterable[Item]) -> StoreResult:
-        listed = list(items)
+        listed = [dict(item) for item in items]
         self.given[box_id] |= {(epoch, item["record"]["seq"], item["hash"]) for item in listed}
-        return super().store(box_id, epoch, listed)
+        spoilt = [
+            item | {"hash": NO_HASH} if (epoch, item["record"]["seq"]) in self.refused else item for item in listed
+        ]
+        return super().store(box_id, epoch, spoilt)
 
     def back_up(self, to: Path) -> None:
         """Copy the whole ledger as it is now."""
@@ -82,34 +89,45 @@ def delivery_problems(ledger: RecordingLedger, box_id: str, state_dir: Path) -> 
     return problems + chain_problems(ledger.items(box_id)) + twice_problems(records)
 
 
-def chain_problems(items: Sequence[Item]) -> list[str]:
-    """Return where an epoch has a gap, a hash does not fit, or an epoch does not name the one before it."""
+def chain_problems(items: Sequence[Item], absent: Iterable[Key] = ()) -> list[str]:
+    """Return where an epoch has a gap, a hash does not fit, or an epoch does not name the one before it.
+
+    ``absent`` are records that are known to be missing here, for a good reason.
+    """
     problems = []
     epochs: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         epochs[item["record"]["epoch"]].append(item)
-    ends = {(epoch, item["record"]["seq"]): item["hash"] for epoch, listed in epochs.items() for item in listed}
+    ends = {(epoch, seq): digest for epoch, seq, digest in absent}
+    ends |= {(epoch, item["record"]["seq"]): item["hash"] for epoch, listed in epochs.items() for item in listed}
     for epoch, listed in epochs.items():
         listed.sort(key=lambda item: item["record"]["seq"])
-        seqs = [item["record"]["seq"] for item in listed]
-        if seqs != list(range(1, len(seqs) + 1)):
-            problems.append(f"epoch {epoch} has gaps: {len(seqs)} records up to {seqs[-1]}")
-        before = NO_HASH
         for item in listed:
             record = item["record"]
+            before = ends.get((epoch, record["seq"] - 1)) if record["seq"] > 1 else NO_HASH
+            if before is None:
+                problems.append(f"epoch {epoch} has a gap before {record['seq']} of {listed[-1]['record']['seq']}")
+                break
             if record["prev_hash"] != before or record_hash(record) != item["hash"]:
                 problems.append(f"the chain of {epoch} is broken at {record['seq']}")
                 break
-            before = item["hash"]
-        first = listed[0]["record"]
-        data = first["data"]
-        if first["type"] != "epoch_started":
-            problems.append(f"epoch {epoch} begins with {first['type']}")
-        elif "previous_epoch" in data:
-            named = (data["previous_epoch"], data["previous_seq"])
-            if ends.get(named) != data["previous_hash"]:
-                problems.append(f"epoch {epoch} names {named}, which is not there with that hash")
+        problems += _beginning(listed[0]["record"], ends)
     return problems
+
+
+def _beginning(first: Record, ends: Mapping[tuple[str, int], str]) -> list[str]:
+    """Return whether the first record of an epoch does not name the end of the one before it."""
+    if first["seq"] > 1:
+        return []
+    data, epoch = first["data"], first["epoch"]
+    if first["type"] != "epoch_started":
+        return [f"epoch {epoch} begins with {first['type']}"]
+    if "previous_epoch" not in data:
+        return []
+    named = (data["previous_epoch"], data["previous_seq"])
+    return (
+        [] if ends.get(named) == data["previous_hash"] else [f"epoch {epoch} names {named}: not there with that hash"]
+    )
 
 
 def twice_problems(records: Iterable[Record], utc_ms: Callable[[str, int], float] | None = None) -> list[str]:
@@ -139,25 +157,29 @@ def twice_problems(records: Iterable[Record], utc_ms: Callable[[str, int], float
     ]
 
 
-def chains(state_dir: Path) -> dict[tuple[str, str], list[Interval]]:
+def chains(
+    state_dir: Path, pruned: Mapping[tuple[str, str, int], Interval] | None = None
+) -> dict[tuple[str, str], list[Interval]]:
     """Return the whole chain of each instrument in each boot, with the interval that is still open at its end.
+
+    ``pruned`` are intervals that were there once, by instrument, boot and start.
 
     Raises:
         ValueError: a nanosecond is missing or there twice.
     """
+    pieces: dict[tuple[str, str], dict[int, Interval]] = defaultdict(dict)
+    for (name, boot_id, start_ns), interval in (pruned or {}).items():
+        pieces[name, boot_id][start_ns] = interval
     reader = Reader(state_dir)
     try:
-        resumed = states(reader)
-        found: dict[tuple[str, str], list[Interval]] = {}
-        keys = {(name, boot) for name, boot in reader.rows("select distinct instrument_id, boot_id from intervals")}
-        for name, boot_id in sorted(keys | {(name, state.boot_id) for name, state in resumed.items()}):
-            chain = intervals(reader, name, boot_id)
-            if resumed[name].boot_id == boot_id:
-                chain.append(resumed[name].line.open)
-            found[name, boot_id] = joined(chain)
+        for name, boot_id in reader.rows("select distinct instrument_id, boot_id from intervals"):
+            pieces[name, boot_id] |= {item.start_ns: item for item in intervals(reader, name, boot_id)}
+        found = {key: [item for _start_ns, item in sorted(chain.items())] for key, chain in pieces.items()}
+        for name, state in states(reader).items():
+            found.setdefault((name, state.boot_id), []).append(state.line.open)
     finally:
         reader.close()
-    return found
+    return {key: joined(chain) for key, chain in sorted(found.items())}
 
 
 def conservation_problems(chain: Sequence[Interval]) -> list[str]:

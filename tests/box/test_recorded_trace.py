@@ -88,7 +88,12 @@ def test_every_labelled_run_of_a_real_hot_plate_reaches_the_platform(tmp_path):
         assert rig.agent.stop() == 0
         found = measured(rig, windows, source.start_s)
         rig.chain("hotplate")  # raises if a second is missing or there twice
+        asked = [windows.original_s(asked_s - source.start_s) for asked_s in rig.bench.meters["hotplate"].asked_s]
+
+    def allowed_s(moment_s):
+        """A busy machine may ask the meter late: nobody can see a change before the next reading."""
+        return TOLERANCE_S + POLL_S + next((at_s - moment_s for at_s in asked if at_s > moment_s), 0.0)
 
     for (start, end), (start_found, end_found) in zip(runs, found, strict=True):
-        assert start_found == pytest.approx(start, abs=TOLERANCE_S + 2 * POLL_S)
-        assert end_found == pytest.approx(end, abs=TOLERANCE_S + 2 * POLL_S)
+        assert start_found == pytest.approx(start, abs=allowed_s(start))
+        assert end_found == pytest.approx(end, abs=allowed_s(end))

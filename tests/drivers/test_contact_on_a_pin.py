@@ -131,7 +131,7 @@ def test_a_box_without_lgpio_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Device, "pin_factory", None)
     with pytest.raises(DeviceUnavailable, match="need the library lgpio") as caught:
         ContactDriver(pin=17).open()
-    assert "pip install lgpio" in caught.value.hint
+    assert "apt install python3-lgpio" in caught.value.hint
 
 
 def test_no_other_library_is_tried_in_place_of_lgpio(monkeypatch: pytest.MonkeyPatch) -> None:

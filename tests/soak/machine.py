@@ -1,7 +1,7 @@
 """What the world puts in the place of the machine: clocks, meters, control socket, and the config file of the box."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,24 @@ if TYPE_CHECKING:
     from world import World
 
 BOX = "soak-box"
-POLL_S, GAP_S, BRIDGE_S, CHECKPOINT_S = 60.0, 150.0, 600.0, 600.0
-MIN_ON_S, MIN_OFF_S, OFF_SETTLE_S = 120.0, 180.0, 120.0
+POLL_S, GAP_S, BRIDGE_S, CHECKPOINT_S = 90.0, 225.0, 600.0, 900.0
+MIN_ON_S, MIN_OFF_S, OFF_SETTLE_S = 180.0, 180.0, 180.0
+KEPT_NS = 5 * 86_400 * NS
+"""What is older and has arrived is pruned: a year is short here."""
+PLATFORMS = ("province", "university")
+
+
+class Killed(BaseException):
+    """The process is gone from one moment to the next; ``reboot`` takes the boot too, ``then`` comes in the dark."""
+
+    def __init__(self, reboot: bool, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__(reboot)
+        self.reboot = reboot
+        self.then = then
+
+
+class Stopped(BaseException):
+    """The process was asked to stop."""
 
 
 class SimClock:
@@ -33,7 +49,7 @@ class SimClock:
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         if not event.is_set():
-            self._world.let_pass(self._world.now_ns + max(0, round(seconds * NS)))
+            self._world.wait_until(self._world.now_ns + max(0, round(seconds * NS)))
         return event.is_set()
 
 
@@ -85,7 +101,8 @@ def write_config(path: Path, directory: Path, truths: Sequence[Truth]) -> None:
     """Write the ordinary config file of the box; what the mock would play is replaced by the world."""
     lines = ["[box]", f'id = "{BOX}"', f'state_dir = "{directory / "state"}"', f'runtime_dir = "{directory / "run"}"']
     lines += [f"checkpoint_s = {CHECKPOINT_S}"]
-    lines += ["[[destination]]", 'name = "platform"', 'url = "http://127.0.0.1:9"', "batch_records = 50"]
+    for name in PLATFORMS:
+        lines += ["[[destination]]", f'name = "{name}"', f'url = "http://127.0.0.1:9/{name}"', "batch_records = 50"]
     for truth in truths:
         lines += ["[[instrument]]", f'id = "{truth.instrument_id}"', f"poll_s = {POLL_S}", "[instrument.driver]"]
         lines += ['name = "mock"', "script = [1.0]", "[instrument.activity]", f"off_below = {truth.off_below_w}"]

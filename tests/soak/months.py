@@ -7,30 +7,34 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from verdict import problems
 from world import World
 
 LARGEST_GROWTH = 40_000_000
 LARGEST_STATE = 20_000_000
 DAYS = 30.0
+IN_RAM = "/dev/shm"  # no power is cut here for which anything would have to reach a disk
 
 
 @dataclass(frozen=True)
 class Month:
-    """What became of one seed: what is wrong with it, and its figures."""
+    """What became of one seed: what is wrong with it, what did not happen, and its figures."""
 
     seed: int
     problems: list[str]
     missing: list[str]
-    figures: str
+    figures: Counter[str]
 
 
 def month(seed: int, days: float = DAYS) -> Month:
@@ -38,44 +42,69 @@ def month(seed: int, days: float = DAYS) -> Month:
     logging.disable(logging.CRITICAL)  # hundreds of faults are told, as they should be
     gc.collect()
     before, started_s = psutil.Process().memory_info().rss, time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=IN_RAM if os.access(IN_RAM, os.W_OK) else None) as directory:
         world = World(seed, Path(directory), days)
         world.run()
         found = problems(world)
-        size, made = world.state_size(), len(world.ledger.items())
-        world.ledger.close()
-    growth = psutil.Process().memory_info().rss - before
+        figures = _figures(world)
+        world.close()
+    figures["s"] = round(time.monotonic() - started_s)
+    figures["bytes of memory"] = growth = psutil.Process().memory_info().rss - before
     if growth > LARGEST_GROWTH:
         found.append(f"it took {growth} bytes of memory")
-    if size > LARGEST_STATE:
-        found.append(f"it took {size} bytes of the card")
+    if figures["bytes of card"] > LARGEST_STATE:
+        found.append(f"it took {figures['bytes of card']} bytes of the card")
+    return Month(seed, found, sorted(set(world.expected) - set(world.seen)), figures)
+
+
+def _figures(world: World) -> Counter[str]:
     seen = world.seen
-    figures = (
-        f"{time.monotonic() - started_s:.0f} s, {made} records, {len(world.boots)} boots, {seen['starts']} starts,"
-        f" {seen['killed'] + seen['killed in a transaction']} kills, {seen['platform restored']} restored platforms,"
-        f" {seen['platform acknowledgements lost']} lost replies, {seen['wall clock steps']} clock steps,"
-        f" {size / 1e6:.1f} MB of card, {growth / 1e6:.0f} MB of memory"
+    return Counter(
+        {
+            "records": len(set().union(*(card.keys for card in world.cards))),
+            "boots": len(world.boots),
+            "starts": seen["starts"],
+            "kills": seen["killed"] + seen["killed in a transaction"],
+            "restored cards": seen["card restored from a copy"],
+            "twins": seen["cards used in turn"],
+            "restored platforms": seen["platform restored"],
+            "lost replies": seen["platform acknowledgements lost"],
+            "poisoned": sum(len(platform.ledger.refused) for platform in world.platforms),
+            "pruned records": seen["records pruned"],
+            "clock steps": seen["wall clock steps"],
+            "bytes of card": world.state_size(),
+        }
     )
-    return Month(seed, found, sorted(set(world.expected) - set(seen)), figures)
 
 
 def months(seeds: Iterable[int], days: float = DAYS) -> Iterator[Month]:
     """Yield months as they are over, as many at a time as there are processors."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), spawn, max_tasks_per_child=1) as pool:
-        for done in as_completed([pool.submit(month, seed, days) for seed in seeds]):
-            yield done.result()
+    # An executor with max_tasks_per_child forgets tasks at times (Python 3.11), and then waits for ever.
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        yield from pool.imap_unordered(partial(month, days=days), seeds)
+
+
+def told(figures: Counter[str]) -> str:
+    return ", ".join(f"{n / 1e6:.1f} MB{name[5:]}" if "bytes" in name else f"{n} {name}" for name, n in figures.items())
 
 
 def main() -> int:
-    """Print a line for each seed; return 1 if anything is wrong with one."""
+    """Print a line for each seed, and the sums; return 1 if anything is wrong with one."""
     first, _, last = sys.argv[1].partition("-")
+    seeds = range(int(first), int(last or first) + 1)
     wrong: list[int] = []
-    for over in months(range(int(first), int(last or first) + 1)):
-        sys.stdout.write("\n  ".join([f"seed {over.seed}: {over.figures}", *over.problems]) + "\n")
-        sys.stdout.flush()
-        wrong += [over.seed] if over.problems else []
-    sys.stdout.write(f"wrong: {wrong}\n" if wrong else "every month is whole\n")
+    total: Counter[str] = Counter()
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    columns = "months", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("months", total=len(seeds))
+        for over in months(seeds):
+            progress.print("\n  ".join([f"seed {over.seed}: {told(over.figures)}", *over.problems]))
+            progress.advance(task)
+            wrong += [over.seed] if over.problems else []
+            total.update(over.figures)
+    console.print(f"{len(seeds)} months: {told(total)}")
+    console.print(f"wrong: {wrong}" if wrong else "every month is whole")
     return 1 if wrong else 0
 
 

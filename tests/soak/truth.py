@@ -10,6 +10,7 @@ from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import Activity
 
 NS = 1_000_000_000
+HOUR_NS = 3600 * NS
 SHORTEST_S = 15 * 60.0
 """No phase is shorter, so that each outlasts all minimum times and silences that are held."""
 

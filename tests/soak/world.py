@@ -1,7 +1,7 @@
-"""A month of one box in one thread: the product's own pieces on an injected clock, and everything that can go wrong.
+"""A month of one box: the product's own pieces on an injected clock, and everything that can go wrong.
 
-Nothing of the product is done again here. The world says what time it is, what the instruments draw, what the platform
-answers and when a process, a card or the power fails; readings go through the real guard, recorder, core, database,
+Nothing of the product is done again here. The world says what time it is, what the instruments draw, what the platforms
+answer and when a process, a card or the power fails; readings go through the real guard, recorder, core, database,
 outbox and delivery. A wait of the product lets the world go on until it is over. A process that is killed is a
 ``Killed`` that nothing catches.
 """
@@ -9,20 +9,21 @@ outbox and delivery. A wait of the product lets the world go on until it is over
 import heapq
 import os
 import random
-import re
 import sqlite3
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from happenings import DRIVER_FAULTS, FAULTS, PER_DAY, PLATFORM_FAULTS, TOLD, Killed, Line, Stopped
-from machine import CHECKPOINT_S, POLL_S, NoSocket, SimClock, SimDriver, write_config
-from oracle import RecordingLedger
-from truth import NS, Boot, random_truth
+from cards import Card, note_watched
+from happenings import DRIVER_FAULTS, FAULTS, TOLD, killed
+from machine import PLATFORMS, POLL_S, Killed, SimClock, SimDriver, Stopped, write_config
+from platforms import PLATFORM_FAULTS, Platform
+from truth import HOUR_NS, NS, Boot, random_truth
+from turns import Turns
+from underneath import put_under
 
 from instrument_agent import daemon
 from instrument_agent.buffer.lock import StateLock
@@ -30,17 +31,22 @@ from instrument_agent.config import load_config
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.guard import Guard
+from instrument_agent.uplink.delivery import Delivery
+from instrument_agent.worker import Worker
 
 BORN_UTC_NS = 1_795_334_400 * NS  # 2026-11-22T08:00:00Z, the beginning of the world
-TICK_NS, DAYS_NS, DELIVER_NS, BEAT_NS = 60 * NS, 600 * NS, 60 * NS, 1800 * NS
+TICK_NS, DAYS_NS, DELIVER_NS, BEAT_NS = 90 * NS, 1800 * NS, 900 * NS, 3600 * NS
+IDLE_NS = 1800 * NS
+"""How often an idle delivery looks at the log although nothing was written."""
 SYNCHRONIZE_NS = 2048 * NS
-WRITES = re.compile(r"\s*(insert|update|delete|commit)", re.IGNORECASE)
 SOON_AGAIN = 0.2
 """Of so many starts the agent does not come far: what it had taken up was not yet written down."""
+LONGEST_END_NS = 3 * 86_400 * NS
+"""Everything is delivered within this time once nothing is wrong any more."""
 
 
 class World:
-    """One box, its three instruments and its platform over ``days``, as ``seed`` has it."""
+    """One box, its three instruments and its two platforms over ``days``, as ``seed`` has it."""
 
     def __init__(self, seed: int, directory: Path, days: float = 30.0) -> None:
         self.rng = random.Random(seed)
@@ -49,42 +55,45 @@ class World:
         self.state_dir = directory / "state"
         self.now_ns = 0
         self.wall_off_ns = 0
-        self.truths = [random_truth(self.rng, f"instrument-{n}", days + 3) for n in (1, 2, 3)]
-        self.ledger = RecordingLedger(directory / "platform.db")
+        self.seen: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self.truths = [random_truth(self.rng, f"instrument-{n}", days + 6) for n in (1, 2, 3)]
+        self.platforms = [Platform(self, name) for name in PLATFORMS]
+        self.card = Card()
+        self.cards = [self.card]
         self.boots: dict[str, Boot] = {}
-        self.watched_to_ns: dict[str, int] = {}
-        self.blind_s: dict[str, float] = {}
         self.synchronized = directory / "synchronized"
         self.boot = self.new_boot()
         self.agent: daemon.Agent | None = None
-        self.seen: Counter[str] = Counter()
         self.driver_faults: dict[str, tuple[str, int]] = {}
-        self.platform_fault: tuple[str, int] = ("", 0)
+        self.no_network_until_ns = 0
         self.storage_fault_ns = (0, 0)
         self.statements_left = 0
-        self._started_ns = 0
+        self.started_ns = 0
         self._busy: set[str] = set()
         self._due_ns: dict[str, int] = {}
+        self._turns = Turns()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._held: list[Any] = []
+        self.held: list[Any] = []
         self.expected = [f"driver {fault}" for fault in DRIVER_FAULTS]
         self.expected += [f"platform {fault}" for fault in PLATFORM_FAULTS] + list(TOLD)
         self._quiet = False
         write_config(directory / "box.toml", directory, self.truths)
-        self.plan(days)
+        self._config = load_config(directory / "box.toml")
+        for happening, per_day in FAULTS.items():
+            for _ in range(int(per_day * days + self.rng.random())):
+                at_ns = round(self.rng.uniform(0, days) * 86_400 * NS)
+                self.at(at_ns, lambda happening=happening: happening(self))
+
+    def close(self) -> None:
+        for platform in self.platforms:
+            platform.ledger.close()
 
     def state_size(self) -> int:
         """Return the bytes the box takes on its card."""
         return sum(file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file())
 
     # What will happen.
-
-    def plan(self, days: float) -> None:
-        """Strew faults of all kinds over the time."""
-        rng = self.rng
-        for kind, per_day in PER_DAY.items():
-            for _ in range(int(per_day * days + rng.random())):
-                self.at(round(rng.uniform(0, days) * 86_400 * NS), lambda kind=kind: FAULTS[kind](self))
 
     def at(self, true_ns: int, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (true_ns, len(self._events) + self.rng.getrandbits(30), event))
@@ -104,6 +113,11 @@ class World:
         self.boots[boot_id] = Boot(boot_id, self.now_ns, self.rng.randint(-80, 80))
         self.now_ns += round(self.rng.uniform(5, 40) * NS)  # from the power to the agent
         return self.boots[boot_id]
+
+    def wait_until(self, true_ns: int) -> None:
+        """Wait as the product does: a delivery lets the others go on, everything else lets the world go on."""
+        if not self._turns.wait_until(true_ns):
+            self.let_pass(true_ns)
 
     def let_pass(self, until_ns: int) -> None:
         """Let the world go on; jobs that are under way further out are left alone."""
@@ -132,13 +146,13 @@ class World:
         if name in agent.buses:
             bus = agent.buses[name]
             bus.read_next()
+            self._wake()
             return self.boot.true_ns(bus.due_ns)
-        if name == "deliver":
-            while agent.deliveries[0]._deliver_some():
-                pass
-            return self.now_ns + DELIVER_NS
+        if name in self._turns:
+            return self._turns.go_on(name) or self.now_ns + 10 * self.end_ns
         if name == "beat":
-            agent.heartbeats[0]._beat()
+            for heartbeat in agent.heartbeats:
+                heartbeat._beat()
             return self.now_ns + BEAT_NS
         if name == "hung":
             for bus_name in self._busy & set(agent.buses):
@@ -150,10 +164,17 @@ class World:
         agent._tick(Notifier())
         return self.now_ns + DAYS_NS
 
+    def _wake(self) -> None:
+        """Let a delivery that has something to send do so before long."""
+        assert self.agent is not None
+        for delivery in self.agent.deliveries:
+            name = delivery.destination
+            if delivery.wake.is_set() and name in self._turns.waiting:
+                self._due_ns[name] = min(self._due_ns[name], self.now_ns + DELIVER_NS)
+
     def _synchronize(self) -> None:
         """Do what a time server and systemd-timesyncd do: set the wall clock, and touch a file to say so."""
-        fault, until_ns = self.platform_fault
-        if self.has_time_server and not (fault == "unreachable" and self.now_ns < until_ns):
+        if self.has_time_server and self.now_ns >= self.no_network_until_ns:
             self.seen["wall clock synchronized"] += 1
             self.wall_off_ns = 0
             self.synchronized.touch()
@@ -163,21 +184,25 @@ class World:
 
     def run(self) -> None:
         """Go through the whole time, then wait until everything is delivered, and end at that very moment."""
-        with self.patched():
+        with put_under(self):
             while self.now_ns < self.end_ns:
                 self._life(lambda: self.let_pass(self.end_ns))
             self._quiet = True
             self.driver_faults.clear()
-            self.platform_fault, self.storage_fault_ns, self.statements_left = ("", 0), (0, 0), 0
+            self.no_network_until_ns, self.storage_fault_ns, self.statements_left = 0, (0, 0), 0
+            for platform in self.platforms:
+                platform.fault, platform.taste = ("", 0), ""
             self._life(self._finish)
 
     def _finish(self) -> None:
         assert self.agent is not None
-        # An hour for the platform to be asked what it has, and the longest pause of a destination that was refused.
-        self.let_pass(self.now_ns + 3 * 3600 * NS)
-        while self.agent.deliveries[0]._outbox.queue().waiting:
-            self.let_pass(self.now_ns + DELIVER_NS)
-        self.let_pass(self.now_ns + 3600 * NS)
+        end_ns = self.now_ns + LONGEST_END_NS
+        # An hour for the platforms to be asked what they have, and the longest pause of a destination that was refused;
+        # then again, for what was sent anew, and what came meanwhile.
+        for hours in (3, 1):
+            self.let_pass(self.now_ns + hours * HOUR_NS)
+            while any(item._outbox.queue().waiting for item in self.agent.deliveries) and self.now_ns < end_ns:
+                self.let_pass(self.now_ns + TICK_NS)
         raise Killed(reboot=False)
 
     def _life(self, live: Callable[[], None]) -> None:
@@ -193,45 +218,62 @@ class World:
             self.seen["start refused by the card"] += 1
             self._drop()
             self.now_ns += 10 * NS
-        except Killed as killed:
+        except Killed as death:
             self._drop()
+            death.then()
             self._away()
-            if killed.reboot:
+            if death.reboot:
                 self.boot = self.new_boot()
 
     def _start(self) -> None:
         self.seen["starts"] += 1
-        self._started_ns = self.now_ns
+        self.started_ns = self.now_ns
         self._busy.clear()
-        self.agent = daemon.Agent(load_config(self.directory / "box.toml"), SimClock(self), self.synchronized)
+        self.agent = daemon.Agent(self._config, SimClock(self), self.synchronized)
         for truth in self.truths:
-            bus = self.agent.buses[truth.instrument_id]
-            for station in bus._stations:
+            for station in self.agent.buses[truth.instrument_id]._stations:
                 driver = SimDriver(self, truth)
                 station.guard = Guard(truth.instrument_id, driver, self.agent.clock, 1.0, POLL_S)
+        deliveries = {item.destination: self._delivering(item) for item in self.agent.deliveries}
+        self._turns.begin(deliveries)
         if not self._quiet and self.rng.random() < SOON_AGAIN:
-            self.at(self.lasting_ns(self.rng.choice([15, 300])), lambda: FAULTS["killed"](self))
-        self._due_ns = dict.fromkeys([*self.agent.buses, "deliver", "beat", "hung", "time server", "tick"], self.now_ns)
+            self.at(self.lasting_ns(self.rng.choice([15, 300])), lambda: killed(self))
+        jobs = [*self.agent.buses, *deliveries, "beat", "hung", "time server", "tick"]
+        self._due_ns = dict.fromkeys(jobs, self.now_ns)
+
+    def _delivering(self, delivery: Delivery) -> Callable[[], None]:
+        def deliver() -> None:
+            while not delivery.stopping.is_set():
+                delivery.wake.clear()
+                if not delivery._deliver_some():
+                    self._turns.waiting.add(delivery.destination)
+                    self.wait_until(self.now_ns + IDLE_NS)
+                    self._turns.waiting.discard(delivery.destination)
+
+        return deliver
 
     def _stop(self) -> None:
-        """Stop the agent in order; its loops never were threads."""
+        """Stop the agent in order; its loops are no threads that could be joined."""
         agent, self.agent = self.agent, None
         if agent is not None:
             self._due_ns.clear()
-            for worker in agent._workers:
-                worker.join = lambda _timeout=None, worker=worker: worker.leave()  # type: ignore[method-assign]
+            for item in agent._workers:
+                item.join = lambda _timeout=None, item=item: self._join(item)  # type: ignore[method-assign]
             agent._stop()
         self._drop()
 
+    def _join(self, loop: Worker) -> None:
+        if isinstance(loop, Delivery):
+            self._turns.finish(loop.destination)
+        loop.leave()
+
     def _drop(self) -> None:
         """Let go of everything a dead process held, and note until when there is something to account for."""
-        if self.now_ns - self._started_ns > CHECKPOINT_S * NS:
-            self.watched_to_ns[self.boot.boot_id] = self.now_ns
-            failing_ns, until_ns = self.storage_fault_ns
-            self.blind_s[self.boot.boot_id] = (self.now_ns - failing_ns) / NS if self.now_ns < until_ns else 0.0
+        note_watched(self, self.card)
         self.agent = None
         self._due_ns.clear()
-        for held in self._held:
+        self._turns.end()
+        for held in self.held:
             # What the agent gave back itself is closed already.
             with suppress(OSError, sqlite3.ProgrammingError):
                 if isinstance(held, StateLock):
@@ -239,7 +281,7 @@ class World:
                 else:
                     held.rollback()
                     held.close()
-        self._held.clear()
+        self.held.clear()
         self.statements_left = 0
 
     def _away(self) -> None:
@@ -250,51 +292,3 @@ class World:
             while self._events and self._events[0][0] <= until_ns:
                 heapq.heappop(self._events)
             self.now_ns = until_ns
-
-    @contextmanager
-    def patched(self) -> Iterator[None]:
-        """Put the world in the place of the network, the card and the control socket."""
-        world, connect = self, sqlite3.connect
-
-        class Card(sqlite3.Connection):
-            def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-                world.statement(sql)
-                cursor = super().execute(sql, *parameters)
-                world.statement("")
-                return cursor
-
-        def opened(path: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
-            if Path(str(path)).name != "buffer.db" or options.get("uri"):
-                return connect(path, *arguments, **options)
-            connection = connect(path, *arguments, **options, factory=Card)
-            world._held.append(connection)
-            return connection
-
-        class Lock(StateLock):
-            def __init__(self, state_dir: Path) -> None:
-                super().__init__(state_dir)
-                world._held.append(self)
-
-        with (
-            patch.object(sqlite3, "connect", opened),
-            patch.object(daemon, "StateLock", Lock),
-            patch.object(daemon, "ControlServer", NoSocket),
-            patch.object(daemon, "HttpTransport", lambda *_: Line(self)),
-        ):
-            yield
-
-    def statement(self, sql: str) -> None:
-        """Hear of a statement before (``sql``) and after it: the card may fail, the process may be killed in it."""
-        if self.statements_left:
-            self.statements_left -= 1
-            if not self.statements_left:
-                self.seen["killed in a transaction"] += 1
-                raise Killed(reboot=self.rng.random() < 0.3)
-        if self.now_ns < self.storage_fault_ns[1] and sql.lstrip()[:6].lower() in (
-            "insert",
-            "update",
-            "delete",
-            "commit",
-        ):
-            self.seen["writes refused by the card"] += 1
-            raise sqlite3.OperationalError("database or disk is full")
