@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 DAYS_EVERY_NS = 60 * NS_PER_S
 TEND_EVERY_NS = 600 * NS_PER_S
 """How often a ballast that was given up is tried to be laid down again."""
+PRUNE_FIRST_NS = 900 * NS_PER_S
+"""A box that is switched off every night is pruned too, but not while it has just started."""
 EPOCH_NS = 30 * 86_400 * NS_PER_S
 """An epoch is as much as can be pruned at a time, so none gets longer than this."""
 
@@ -33,7 +35,7 @@ class Upkeep:
         self._started_ns = clock.boottime_ns()
         self._epoch_began_ns = self._started_ns
         self._begin_at_ns = self._days_at_ns = self._tend_at_ns = 0
-        self._prune_at_ns = self._started_ns + PRUNE_EVERY_NS
+        self._prune_at_ns = self._started_ns + PRUNE_FIRST_NS
 
     def begin(self) -> bool:
         """Begin the epoch of this start; if the disk takes nothing, False: watching goes on in memory all the same."""
