@@ -35,7 +35,7 @@ class ContactDriver:
     @property
     def channels(self) -> Sequence[Channel]:
         """The state of the contact, which is a text."""
-        return [Channel("contact", "", 0.0, 0.0)]
+        return [Channel("contact", "", 0.0, 0.0, ("closed", "open"))]
 
     def open(self) -> None:
         """Open the pin as an input."""

@@ -110,7 +110,7 @@ class Register:
     def as_channel(self) -> Channel:
         """Return it as a driver tells of it; a raw state has neither unit nor range."""
         if self.states is not None:
-            return Channel(self.channel, "", -math.inf, math.inf)
+            return Channel(self.channel, "", -math.inf, math.inf, tuple(self.states.values()))
         low = 0.0 if self.low is None else self.low  # of a bit
         return Channel(self.channel, self.unit, low, 1.0 if self.high is None else self.high)
 

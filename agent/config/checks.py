@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import KeyPath, Notebook, key_text, shortened
+from instrument_agent.tables.mistakes import KeyPath, Notebook, key_text, nearest, shortened
 
 _LINE_SETTINGS = ("baud", "parity", "stop_bits", "rtu_over_tcp")
 
@@ -66,6 +67,29 @@ def _check_kind(values: Values, at: KeyPath, book: Notebook) -> None:
         for key in ("off_below", "run_above"):
             if key in values and values[key] is None:
                 book.note((*at, key), _("this key is required"))
+
+
+def check_channel(values: Values, channels: Mapping[str, Channel] | None, at: KeyPath, book: Notebook) -> None:
+    """Note a channel the driver does not read, and states it never tells; ``channels`` are the driver's, if known."""
+    name = values.get("channel")
+    if name is None or channels is None:
+        return
+    if name not in channels:
+        hint = nearest(name, [*channels]) or _("one of {names}").format(names=", ".join(channels))
+        book.note((*at, "channel"), _("the driver does not read this channel"), hint)
+        return
+    told = channels[name].states
+    if not told:
+        return
+    if not values.get("states"):
+        text = ", ".join(f'{state} = "running"' for state in told)
+        problem = _("this channel tells states, not numbers")
+        book.note((*at, "channel"), problem, _("write what they mean: states = {{ {text} }}").format(text=text))
+    for state in values.get("states") or ():
+        # A code that the driver has no text for is told as it is.
+        if state not in told and not state.lstrip("-").isdigit():
+            hint = nearest(state, told) or _("one of {names}").format(names=", ".join(told))
+            book.note((*at, "states", state), _("the driver never tells this state"), hint)
 
 
 def _note_order(less: tuple[str, float], more: tuple[str, float], at: KeyPath, book: Notebook) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_unique
+from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_channel, check_unique
 from instrument_agent.config.fields import (
     check_credit_code,
     check_identifier,
@@ -236,7 +236,7 @@ def _instrument(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[s
         here = (*at, "activity")
         activity = bind(ActivityConfig, activity_table, here, book)
         check_activity(activity, values.get("poll_s"), here, book)
-        _check_channel(activity.get("channel"), channels, (*here, "channel"), book)
+        check_channel(activity, channels, here, book)
     return {**values, "driver": driver, "activity": activity}
 
 
@@ -258,7 +258,7 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
         options = bind(driver, options, at, book)
         if len(book.mistakes) == noted:
             built = driver(**options)
-            channels = [channel.name for channel in built.channels]
+            channels = {channel.name: channel for channel in built.channels}
             return {"name": name, "options": _settled(options, built), "driver": driver, "channels": channels}
     except InvalidConfig as error:  # of a file the driver reads, such as a profile
         book.mistakes.extend(error.mistakes)
@@ -272,12 +272,6 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
 def _settled(options: Mapping[str, Any], driver: Driver) -> dict[str, Any]:
     """Return the options as the driver has them where nobody gave any: the baud rate of its profile, for instance."""
     return {key: getattr(driver, key, None) if value is None else value for key, value in options.items()}
-
-
-def _check_channel(channel: str | None, channels: list[str] | None, at: KeyPath, book: Notebook) -> None:
-    if channel is not None and channels is not None and channel not in channels:
-        hint = nearest(channel, channels) or _("one of {names}").format(names=", ".join(channels))
-        book.note(at, _("the driver does not read this channel"), hint)
 
 
 def _frozen_instrument(values: Mapping[str, Any]) -> InstrumentConfig:

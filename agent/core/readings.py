@@ -4,7 +4,7 @@ Three cases are kept apart everywhere (docs/decisions/0003): a number or raw sta
 nonsense (``None``); the channel was not read this time (absent). None of them is zero, and none of them is "off".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,13 +44,15 @@ class Channel:
     """One quantity a driver can read.
 
     ``name`` ends in its unit for people (``power_w``), ``unit`` is the UCUM code for machines, and readings
-    outside ``low``..``high`` are not credible for the device (datasheet) and become ``None``.
+    outside ``low``..``high`` are not credible for the device (datasheet) and become ``None``. ``states`` are the raw
+    states of a channel that tells such, as far as they are known beforehand; it has no unit and no range.
     """
 
     name: str
     unit: str
     low: float
     high: float
+    states: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,3 +50,47 @@ def test_states_that_mean_nothing_are_a_mistake_of_their_own(tmp_path: Path, sta
     [(key, problem)] = mistakes(tmp_path, f"states = {states}")
     assert key == "states"
     assert "state" in problem
+
+
+REGISTER = """\
+[box]
+id = "box-1"
+[[instrument]]
+id = "laser-1"
+[instrument.driver]
+name = "modbus"
+host = "192.0.2.10"
+[[instrument.driver.registers]]
+channel = "state"
+function = 3
+address = 16
+type = "uint16"
+states = { 0 = "idle", 1 = "measuring" }
+[instrument.activity]
+channel = "state"
+"""
+
+
+def told(tmp_path: Path, activity: str) -> list[tuple[int | None, str, str]]:
+    path = tmp_path / "box.toml"
+    path.write_text(REGISTER + activity, encoding="utf-8")
+    with pytest.raises(InvalidConfig) as caught:
+        load_config(path)
+    return [(mistake.line, mistake.problem, mistake.hint) for mistake in caught.value.mistakes]
+
+
+def test_thresholds_for_a_channel_that_tells_states_are_a_mistake(tmp_path: Path):
+    [(line, problem, hint)] = told(tmp_path, "off_below = 5\nrun_above = 10")
+    assert (line, problem) == (15, "this channel tells states, not numbers")
+    assert 'states = { idle = "running", measuring = "running" }' in hint
+
+
+def test_a_state_that_the_driver_never_tells_is_a_mistake_with_the_nearest_one(tmp_path: Path):
+    [(line, problem, hint)] = told(tmp_path, 'states = { idle = "standby", mesuring = "running" }')
+    assert (line, problem, hint) == (16, "the driver never tells this state", "did you mean measuring?")
+
+
+def test_a_code_without_a_text_may_be_given_a_meaning(tmp_path: Path):
+    path = tmp_path / "box.toml"
+    path.write_text(REGISTER + 'states = { idle = "standby", measuring = "running", 7 = "off" }', encoding="utf-8")
+    assert load_config(path).instruments[0].activity.rules().states is not None

@@ -149,7 +149,7 @@ def test_a_pattern_that_means_no_value_is_none_in_the_order_of_the_value(order: 
 def test_states_are_texts_and_unknown_codes_are_themselves() -> None:
     item = register(0, "int16", states={"0": "idle", "-1": "fault"}, no_value=["8000"])
     assert [item.value(words_of("int16", raw)) for raw in (0, -1, 7, -0x8000)] == ["idle", "fault", "7", None]
-    assert item.as_channel() == Channel("at_0", "", -math.inf, math.inf)
+    assert item.as_channel() == Channel("at_0", "", -math.inf, math.inf, ("idle", "fault"))
 
 
 def test_a_bit_is_a_number_or_a_state() -> None:
