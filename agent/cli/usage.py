@@ -44,12 +44,18 @@ def usage(
     from instrument_agent.config import load_config
 
     config = load_config(config_path)
+    names = [item.id for item in config.instruments]
     start, stop = _day(first) or date.min, _day(last) or date.max
     if start > stop:
         raise AgentError(_("the first day is after the last"), _("swap --from and --to"))
     reader = Reader(config.box.state_dir)
     days = [record for record in daily_summaries(reader, instrument) if start <= _day_of(record) <= stop]
     reader.close()
+    if instrument is not None and not days and instrument not in names:
+        raise AgentError(
+            _("there is no instrument {name} in {path}").format(name=instrument, path=config_path),
+            _("it has: {names}").format(names=", ".join(names)),
+        )
     rows = list(usage_rows(days, by_day=by_day))
     if form == "json":
         click.echo(as_json(rows))
@@ -97,16 +103,27 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         click.echo(_("no day has been closed yet in this range; a day is closed when it is over and the time is known"))
         return
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for title in (_("instrument"), _("period")):
         table.add_column(title, no_wrap=True)
     for title in (_("powered"), _("running"), _("standby"), _("off"), _("unknown"), _("coverage"), _("idle days")):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        spent = (
-            words.duration(round(1000 * row[f"{name}_s"]))
-            for name in ("powered", "running", "standby", "off", "unknown")
-        )
-        idle = f"{row['days_not_powered']}" + (f" (+{row['unknown_days']}?)" if row["unknown_days"] else "")
-        table.add_row(row["instrument_id"], row["period"], *spent, words.percent(row["coverage"]), idle)
-    Console().print(table)
+        spent = (_hours(row[f"{name}_s"]) for name in ("powered", "running", "standby", "off", "unknown"))
+        table.add_row(row["instrument_id"], row["period"], *spent, words.percent(row["coverage"]), _idle(row))
+    # A figure that is cut off is worse than a line that is too long; nothing cuts what goes into a file.
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(Console().width, needed)).print(table)
+    click.echo(_("hours and minutes; to the millisecond, with the clock residual of each day: --format csv"), err=True)
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def _idle(row: dict[str, Any]) -> str:
+    """Return the streak of days not powered, the unknown days beside it, and its level, as in 34 +1? L1."""
+    unknown = f" +{row['unknown_days']}?" if row["unknown_days"] else ""
+    level = f" L{row['idle_level']}" if row["idle_level"] else ""
+    return f"{row['days_not_powered']}{unknown}{level}"

@@ -64,6 +64,22 @@ def test_a_range_is_kept_to_and_the_csv_says_the_same(usage):
     assert "2026-01-31" in usage().stdout
 
 
+def test_the_table_fits_80_columns_and_cuts_no_figure(usage):
+    told = usage()
+    lines = told.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in told.stdout
+    assert lines[1].split()[1:6] == ["2026-01-31", "0:00", "0:00", "0:00", "24:00"]
+    assert "--format csv" in told.stderr
+
+
+def test_an_instrument_that_is_not_there_is_said_so(usage):
+    answer = usage("--instrument", "nosuch")
+    assert answer.returncode == 1
+    assert "there is no instrument nosuch" in answer.stderr
+    assert "xrd-1" in answer.stderr
+
+
 @pytest.mark.parametrize("arguments", [("--from", "yesterday"), ("--from", "2026-02-02", "--to", "2026-02-01")])
 def test_a_range_that_is_none_is_refused_in_a_sentence(usage, arguments):
     answer = usage(*arguments)
