@@ -4,7 +4,8 @@
     assert not [item for item in findings(MyDriver, {"port": "/dev/ttyUSB0"}) if item.failed]
 
 The checks try the driver on the device its options name, if that answers, and on lines of their own that misbehave
-(drivers/far_ends.py), if it has a ``port``, or a ``host`` and ``tcp_port``.
+(drivers/far_ends.py), if it has a ``port``, or a ``host`` and ``tcp_port``. So they are of use without a device too:
+one that does not answer has not ``failed``, but is ``unanswered``.
 """
 
 import inspect
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
-from instrument_agent.core.errors import DeviceUnavailable
+from instrument_agent.core.errors import AgentError, ConfigError, DeviceUnavailable
 from instrument_agent.core.readings import Channel
 from instrument_agent.drivers.far_ends import Behaviour, dribbling, far_end_for, flooding, junk, leaving, silent
 from instrument_agent.drivers.trials import (
@@ -23,12 +24,14 @@ from instrument_agent.drivers.trials import (
     NotApplicable,
     Outcome,
     Trial,
+    Unanswered,
     held,
     left_over,
     read_in_time,
 )
 from instrument_agent.drivers.units import endings_of, ends_in
 from instrument_agent.i18n import _
+from instrument_agent.tables.binding import takes_options
 
 MEMBERS = {"open": (), "read": (TIMEOUT_S,), "close": ()}
 CYCLES = 2
@@ -39,12 +42,16 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: ``check`` says what must hold, ``problem`` and ``hint`` what does not; ``skipped`` why it was not."""
+    """One check: ``check`` says what must hold, ``problem`` and ``hint`` what does not.
+
+    ``skipped`` says why it does not apply, ``unanswered`` how the device itself did not answer.
+    """
 
     check: str
     problem: str = ""
     hint: str = ""
     skipped: str = ""
+    unanswered: str = ""
 
     @property
     def failed(self) -> bool:
@@ -53,31 +60,48 @@ class Finding:
 
 
 def findings(driver: type[Any], options: Mapping[str, Any]) -> list[Finding]:
-    """Run every check on a driver class with these options.
+    """Run every check on a driver class with these options; what could not be said any more is left out at the end.
 
     Raises:
         ConfigError: the driver does not take these options.
     """
-    driver(**options)
+    if takes_options(driver):
+        _must_take(driver, options)
     found: list[Finding] = []
-    for sentence, check in _checks():
+    for sentence, check in checks():
         try:
             check(driver, options)
         except Failed as failed:
             found.append(Finding(sentence, str(failed), failed.hint))
+        except Unanswered as silence:
+            found.append(Finding(sentence, hint=silence.hint, unanswered=str(silence)))
         except NotApplicable as reason:
             found.append(Finding(sentence, skipped=str(reason)))
         else:
             found.append(Finding(sentence))
-        if found[-1].failed and check in (check_members, check_channels):
+        if found[-1].failed and (check in (check_members, check_channels) or not takes_options(driver)):
             break  # nothing that follows could be said
     return found
 
 
-def _checks() -> list[tuple[str, Callable[[type[Any], Mapping[str, Any]], None]]]:
+def _must_take(driver: type[Any], options: Mapping[str, Any]) -> None:
+    try:
+        driver(**options)
+    except AgentError:
+        raise
+    except Exception as error:  # a driver is foreign code: whatever it raises, it cannot be made of these
+        kind = type(error).__name__
+        raise ConfigError(
+            _("the driver does not take these options: {kind}: {error}").format(kind=kind, error=error),
+            _("give others with --option, or correct the __post_init__ of the driver"),
+        ) from error
+
+
+def checks() -> list[tuple[str, Callable[[type[Any], Mapping[str, Any]], None]]]:
+    """Return every check in its order, with what must hold; the first makes no driver, as it tells if one can be."""
     return [
-        (_("it has the four members of a driver"), check_members),
         (_("its options are the typed fields of a documented dataclass"), check_options),
+        (_("it has the four members of a driver"), check_members),
         (_("its channels have a name that ends in the unit, and a credible range"), check_channels),
         (_("making it opens nothing"), check_making),
         (_("a read before open is DeviceUnavailable"), check_unopened),
@@ -111,7 +135,7 @@ def check_members(driver: type[Any], options: Mapping[str, Any]) -> None:
 def check_options(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail unless `check` could tell a mistake in the config file from the driver's fields alone."""
     del options
-    if not is_dataclass(driver):
+    if not takes_options(driver):
         raise Failed(_("it is no dataclass"), _("put @dataclass before the class, and its options into typed fields"))
     document = (driver.__doc__ or "").strip()
     if not document or document.startswith(f"{driver.__name__}("):  # what dataclass writes by itself
@@ -174,10 +198,10 @@ def check_unopened(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail unless a read before open says so; with a line of our own, which is silent."""
     kind = far_end_for(options, _names(driver))
     if kind is None:
-        _must_be_unavailable(read_in_time(driver(**options)))
+        read_in_time(driver(**options)).must_be_unavailable()
         return
     with kind(silent) as end, Trial(driver(**end.options(options))) as trial:
-        _must_be_unavailable(read_in_time(trial.driver))
+        read_in_time(trial.driver).must_be_unavailable()
 
 
 def check_device(driver: type[Any], options: Mapping[str, Any]) -> None:
@@ -186,7 +210,9 @@ def check_device(driver: type[Any], options: Mapping[str, Any]) -> None:
         for _again in range(2):
             for outcome in (trial.open(), trial.read()):
                 if isinstance(outcome.error, DeviceUnavailable):
-                    raise NotApplicable(_("the device does not answer: {error}").format(error=outcome.error))
+                    raise Unanswered(
+                        _("the device does not answer: {error}").format(error=outcome.error), outcome.error.hint
+                    )
                 outcome.must_succeed()
             outcome.must_fit(trial.driver.channels)
             trial.close().must_succeed()
@@ -196,13 +222,13 @@ def check_device(driver: type[Any], options: Mapping[str, Any]) -> None:
 def check_silence(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail unless silence is DeviceUnavailable."""
     for outcome in _tried(driver, options, silent, 1):
-        _must_be_unavailable(outcome)
+        outcome.must_be_unavailable()
 
 
 def check_junk(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail if a number, or another error, comes of bytes that mean nothing."""
     for outcome in _tried(driver, options, junk, JUNK_READS):
-        _must_be_harmless(outcome, driver(**options))
+        outcome.must_be_harmless(driver(**options).channels)
         numbers = [name for name, value in (outcome.value or {}).items() if isinstance(value, int | float)]
         if numbers:
             raise Failed(
@@ -215,13 +241,13 @@ def check_endless(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail if bytes that arrive one by one, or without end, keep a read from its deadline."""
     for behaviour in (dribbling, flooding):
         for outcome in _tried(driver, options, behaviour, 1):
-            _must_be_harmless(outcome, driver(**options))
+            outcome.must_be_harmless(driver(**options).channels)
 
 
 def check_unplugged(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail unless pulling the line out during a read is DeviceUnavailable."""
     for outcome in _tried(driver, options, leaving, 1):
-        _must_be_unavailable(outcome)
+        outcome.must_be_unavailable()
 
 
 def check_leaks(driver: type[Any], options: Mapping[str, Any]) -> None:
@@ -264,23 +290,6 @@ def _tried(driver: type[Any], options: Mapping[str, Any], behaviour: Behaviour, 
                 outcomes.append(read_in_time(trial.driver) if opened.error is None else opened)
                 trial.close().must_succeed()
     return outcomes
-
-
-def _must_be_unavailable(outcome: Outcome) -> None:
-    if isinstance(outcome.error, DeviceUnavailable):
-        return
-    if outcome.error is None:
-        raise Failed(
-            _("there was an answer where nobody gave one: {value}").format(value=outcome.value),
-            _("raise DeviceUnavailable: nothing was read, and what was read before is not now"),
-        )
-    outcome.must_succeed()
-
-
-def _must_be_harmless(outcome: Outcome, driver: Any) -> None:
-    if not isinstance(outcome.error, DeviceUnavailable):
-        outcome.must_succeed()
-        outcome.must_fit(driver.channels)
 
 
 def _names(driver: type[Any]) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import nearest
 
 GROUP = "instrument_agent.drivers"
 
@@ -30,4 +31,6 @@ def driver_class(name: str) -> type[Any]:
                     _("reinstall the package that brings this driver"),
                 ) from error
             return loaded
-    raise ConfigError(_("there is no driver {name}").format(name=name))
+    names = driver_names()
+    hints = (nearest(name, names), _("one of {names}").format(names=", ".join(names)))
+    raise ConfigError(_("there is no driver {name}").format(name=name), " ".join(filter(None, hints)))

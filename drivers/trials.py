@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
 
@@ -33,6 +34,14 @@ class Failed(Exception):
 
 class NotApplicable(Exception):
     """This cannot be checked here, and why."""
+
+
+class Unanswered(Exception):
+    """The device itself did not answer, so it says nothing of the driver; ``hint`` is what the driver said to do."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.hint = hint
 
 
 @dataclass(slots=True)
@@ -100,6 +109,31 @@ class Outcome:
                     _("{name} is {kind}").format(name=name, kind=type(value).__name__),
                     _("a value is a float, a text, or None for nonsense"),
                 )
+
+    def must_be_unavailable(self) -> None:
+        """Fail unless it ended with DeviceUnavailable.
+
+        Raises:
+            Failed: it did not.
+        """
+        if isinstance(self.error, DeviceUnavailable):
+            return
+        if self.error is None:
+            raise Failed(
+                _("there was an answer where nobody gave one: {value}").format(value=self.value),
+                _("raise DeviceUnavailable: nothing was read, and what was read before is not now"),
+            )
+        self.must_succeed()
+
+    def must_be_harmless(self, channels: Sequence[Channel]) -> None:
+        """Fail unless it ended with DeviceUnavailable, or with values that fit.
+
+        Raises:
+            Failed: it did not.
+        """
+        if not isinstance(self.error, DeviceUnavailable):
+            self.must_succeed()
+            self.must_fit(channels)
 
 
 class Trial:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from instrument_agent.drivers.conformance import Finding
 
 
+MARKS = {"ok": "✓", "failed": "✗", "unanswered": "?", "skipped": "-"}
+
+
 @click.command(
     name="driver-check",
     help=_("Check whether a driver does what every driver must: on its device, and on lines that misbehave."),
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "json_wanted", is_flag=True, help=_("print the result as JSON"))
 def driver_check(name: str, given: Sequence[str], config_path: Path | None, json_wanted: bool) -> None:
-    """Run every check; exit status 1 if one failed."""
+    """Run every check; exit status 1 if one failed, or the device did not answer."""
     quiet_log()
     if config_path is None:
         found = _by_name(name, given)
@@ -41,22 +44,26 @@ def driver_check(name: str, given: Sequence[str], config_path: Path | None, json
         raise ConfigError(_("--option and --config exclude each other"))
     else:
         found = _of_instrument(name, config_path)
+    good = not any(item.failed or item.unanswered for item in found)
     if json_wanted:
-        click.echo(as_json({"ok": not _failed(found), "findings": [_as_json(item) for item in found]}))
+        findings = [_as_json(item) for item in found]
+        click.echo(as_json({"ok": good, "not_run": _not_run(found), "findings": findings}))
     else:
         _print(found)
-    sys.exit(1 if _failed(found) else 0)
+    sys.exit(0 if good else 1)
 
 
 def _by_name(name: str, given: Sequence[str]) -> list["Finding"]:
     from instrument_agent.drivers.conformance import findings
     from instrument_agent.drivers.registry import driver_class
-    from instrument_agent.tables.binding import bind
+    from instrument_agent.tables.binding import bind, takes_options
     from instrument_agent.tables.mistakes import InvalidConfig, Notebook
 
     driver = driver_class(name)
     book = Notebook(Path("--option"), {})
-    options = bind(driver, dict(map(_option, given)), (), book)
+    options = dict(map(_option, given))
+    if takes_options(driver):  # of any other the first check says what it is
+        options = bind(driver, options, (), book)
     if book.mistakes:
         raise InvalidConfig(book.mistakes)
     return findings(driver, options)
@@ -83,25 +90,45 @@ def _option(text: str) -> tuple[str, object]:
         return key, value  # a text without its quotes, which the shell ate
 
 
-def _failed(found: Sequence["Finding"]) -> int:
-    return sum(item.failed for item in found)
+def _not_run(found: Sequence["Finding"]) -> int:
+    from instrument_agent.drivers.conformance import checks
+
+    return len(checks()) - len(found)
+
+
+def _result(item: "Finding") -> str:
+    if item.failed:
+        return "failed"
+    if item.unanswered:
+        return "unanswered"
+    return "skipped" if item.skipped else "ok"
 
 
 def _as_json(item: "Finding") -> Mapping[str, Any]:
-    result = "failed" if item.failed else "skipped" if item.skipped else "ok"
-    return {"check": item.check, "result": result, "problem": item.problem or item.skipped, "hint": item.hint}
+    problem = item.problem or item.unanswered or item.skipped
+    return {"check": item.check, "result": _result(item), "problem": problem, "hint": item.hint}
 
 
 def _print(found: Sequence["Finding"]) -> None:
     for item in found:
-        click.echo(f"{'✗' if item.failed else '-' if item.skipped else '✓'} {item.check}")
+        click.echo(f"{MARKS[_result(item)]} {item.check}")
         if item.skipped:
             click.echo("    " + _("not applicable: {reason}").format(reason=item.skipped))
-        if item.problem:
-            click.echo(f"    {item.problem}")
+        if item.problem or item.unanswered:
+            click.echo(f"    {item.problem or item.unanswered}")
         if item.hint:
             click.echo("    " + _("What to do: {hint}").format(hint=item.hint))
-    failed, skipped = _failed(found), sum(bool(item.skipped) for item in found)
+    _print_end(found)
+
+
+def _print_end(found: Sequence["Finding"]) -> None:
+    if not_run := _not_run(found):
+        sentence = ngettext(
+            "{count} check was not run: correct this first", "{count} checks were not run: correct this first", not_run
+        )
+        click.echo(sentence.format(count=not_run))
+    failed, skipped = sum(item.failed for item in found), sum(bool(item.skipped) for item in found)
+    unanswered = any(item.unanswered for item in found)
     if failed:
         click.echo(ngettext("{count} check failed", "{count} checks failed", failed).format(count=failed))
     elif skipped:
@@ -111,5 +138,7 @@ def _print(found: Sequence["Finding"]) -> None:
             skipped,
         )
         click.echo(sentence.format(count=skipped))
-    else:
+    elif not unanswered:
         click.echo(_("everything a driver must do, this one does"))
+    if unanswered:
+        click.echo(_("the device itself did not answer: only the driver was tried"))

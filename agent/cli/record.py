@@ -13,6 +13,8 @@ from instrument_agent.cli.options import config_option, examples
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from instrument_agent.field.recording import Recorded
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
@@ -43,7 +45,7 @@ def duration(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.option("--force", is_flag=True, help=_("overwrite the file if it is there"))
 def record(instrument: str, config_path: Path, for_s: float | None, output: Path, force: bool) -> None:
-    """Record until the time is up or Ctrl-C; what was recorded stays."""
+    """Record until the time is up or Ctrl-C; what was recorded stays. Exit status 1 if nothing could be read."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -65,12 +67,27 @@ def record(instrument: str, config_path: Path, for_s: float | None, output: Path
         progress,
     ):
         task = progress.add_task(instrument, total=for_s)
+        told = False
 
         def shown(so_far: "Recorded") -> None:
+            nonlocal told
+            if so_far.error and not told:
+                told = True
+                # Through the console of the bar, which is drawn anew below.
+                progress.console.print(_first_failure(instrument, so_far), soft_wrap=True)
             progress.update(task, completed=so_far.elapsed_s, description=f"{instrument}  {so_far.rows}")
 
         recorded = recording.record(source, trace, clock, stopping, for_s, shown)
     _summarize(recorded, output)
+    if recorded.failures == recorded.rows:
+        sys.exit(1)
+
+
+def _first_failure(instrument: str, so_far: "Recorded") -> "Text":
+    from rich.text import Text
+
+    sentence = _("{what}: {error}. {hint}") if so_far.hint else _("{what}: {error}")
+    return Text(sentence.format(what=instrument, error=so_far.error, hint=so_far.hint))
 
 
 def _summarize(recorded: "Recorded", output: Path) -> None:

@@ -22,12 +22,17 @@ SAFE_EVERY_NS = 5 * NS_PER_S
 
 @dataclass(slots=True)
 class Recorded:
-    """How far a recording has come; ``missed`` readings the agent took were not seen here."""
+    """How far a recording has come; ``missed`` readings the agent took were not seen here.
+
+    ``error`` and ``hint`` are what was said of the first reading that failed.
+    """
 
     rows: int = 0
     failures: int = 0
     missed: int = 0
     elapsed_s: float = 0.0
+    error: str = ""
+    hint: str = ""
 
 
 class TraceFile:
@@ -110,7 +115,10 @@ def record(
             latest_ns = max(latest_ns, look.reading.at_ns)
             trace.add(latest_ns - start_ns, look.reading)
             recorded.rows += 1
-            recorded.failures += isinstance(look.reading, FailedRead)
+            if isinstance(look.reading, FailedRead):
+                recorded.failures += 1
+                if not recorded.error:
+                    recorded.error, recorded.hint = look.health.error or look.reading.reason, look.health.hint
         recorded.missed += max(0, look.health.reads - before.reads - 1) if before is not None else 0
         before = look.health
         now_ns = clock.boottime_ns()

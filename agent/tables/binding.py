@@ -24,7 +24,12 @@ def bind(
 
     Whatever is wrong is noted in ``book``: a missing, unknown or unfit key. Keys in ``beside`` belong in the same
     table but are bound by the caller.
+
+    Raises:
+        Unfit: ``cls`` is no dataclass, as a driver of somebody else may be.
     """
+    if not takes_options(cls):
+        raise Unfit(_("the driver is no dataclass"), _("put @dataclass before the class"))
     options = _options(cls)
     valid = [field.name for field in options if field.name not in beside]
     note_unknown([*valid, *beside], table, at, book)
@@ -54,6 +59,11 @@ def note_unknown(valid: Sequence[str], table: Mapping[str, object], at: KeyPath,
         if key not in valid:
             hint = nearest(key, valid) or _("valid keys: {keys}").format(keys=", ".join(valid))
             book.note((*at, key), _("there is no such key"), hint)
+
+
+def takes_options(cls: object) -> bool:
+    """Tell whether a table can be bound to this: a class, and a dataclass."""
+    return isinstance(cls, type) and is_dataclass(cls)
 
 
 def _options(cls: type[Any]) -> list[Field[Any]]:

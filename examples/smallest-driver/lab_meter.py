@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import serial
 
@@ -32,7 +33,7 @@ class LabMeter:
         try:
             self._line = serial.Serial(self.port, self.baud, timeout=0, write_timeout=1, exclusive=True)
         except (OSError, ValueError) as error:
-            raise DeviceUnavailable(f"{self.port} cannot be opened: {error}", "is the adapter plugged in?") from error
+            raise DeviceUnavailable(f"{self.port} cannot be opened: {error}", self._hint()) from error
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
         """Ask once; what is no number is None."""
@@ -41,7 +42,7 @@ class LabMeter:
         try:
             answer = self._ask(self._line, time.monotonic() + timeout_s)
         except OSError as error:
-            raise DeviceUnavailable(f"{self.port} is gone: {error}", "is the adapter plugged in?") from error
+            raise DeviceUnavailable(f"{self.port} cannot be read: {error}", self._hint()) from error
         try:
             return {"power_w": float(answer)}
         except ValueError:
@@ -52,6 +53,10 @@ class LabMeter:
         line, self._line = self._line, None
         if line is not None:
             line.close()
+
+    def _hint(self) -> str:
+        there = Path(self.port).exists()
+        return f"who else uses it? sudo fuser -v {self.port}" if there else "is the adapter plugged in?"
 
     def _ask(self, line: serial.Serial, deadline_s: float) -> bytes:
         line.read(line.in_waiting)  # what is still there answers an older question

@@ -69,7 +69,7 @@ def test_the_table_fits_80_columns_and_cuts_no_figure(usage):
     lines = told.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in told.stdout
-    assert lines[1].split()[1:6] == ["2026-01-31", "0:00", "0:00", "0:00", "24:00"]
+    assert lines[1].split()[1:6] == ["2026-01-31", "0:00", "0:00", "0:00", "23:50"]
     assert "--format csv" in told.stderr
 
 

@@ -67,7 +67,9 @@ def driver_check(name: str, options: dict[str, Any]) -> list[dict[str, str]]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     found = json.loads(done.stdout)
-    assert (done.returncode == 0) == found["ok"] == all(item["result"] != "failed" for item in found["findings"])
+    results = {item["result"] for item in found["findings"]}
+    assert (done.returncode == 0) == found["ok"] == (not results & {"failed", "unanswered"})
+    assert found["not_run"] == 0
     return found["findings"]
 
 
@@ -83,8 +85,10 @@ def toml(value: Any) -> str:
 def test_our_drivers_on_lines_do_what_every_driver_must(number: int, checked):
     found = {item["check"]: item for item in checked[number].result()}
     assert [item for item in found.values() if item["result"] == "failed"] == []
-    (skipped,) = [item for item in found.values() if item["result"] == "skipped"]
-    assert "the device does not answer" in skipped["problem"]
+    (unanswered,) = [item for item in found.values() if item["result"] != "ok"]
+    assert unanswered["result"] == "unanswered"
+    assert "the device does not answer" in unanswered["problem"]
+    assert unanswered["hint"]
 
 
 @pytest.mark.usefixtures("pins")
@@ -103,14 +107,35 @@ def test_every_driver_that_ships_is_proven():
 
 
 def test_the_example_does_what_every_driver_must():
-    assert failed(findings(LabMeter, {"port": NOWHERE})) == []
+    found = findings(LabMeter, {"port": NOWHERE})
+    assert failed(found) == []
+    (unanswered,) = [item for item in found if item.unanswered]
+    assert (unanswered.hint, unanswered.skipped) == ("is the adapter plugged in?", "")
+
+
+def test_the_example_does_not_ask_for_the_adapter_when_another_program_has_the_port():
+    ours, theirs = os.openpty()
+    try:
+        port = os.ttyname(theirs)
+        first, second = LabMeter(port), LabMeter(port)
+        first.open()
+        with pytest.raises(DeviceUnavailable, match="lock") as caught:
+            second.open()
+        first.close()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "who else uses it?" in caught.value.hint
 
 
 def test_options_a_driver_does_not_take_are_the_callers_mistake():
     with pytest.raises(ConfigError, match="either a script or a trace"):
         findings(driver_class("mock"), {})
+    with pytest.raises(ConfigError, match="does not take these options: TypeError"):
+        findings(LabMeter, {"pott": NOWHERE})
 
 
+@dataclass
 class WithoutClose:
     """Cannot be closed."""
 
@@ -331,8 +356,23 @@ def test_a_finding_says_what_failed_and_what_to_do():
     assert "closes twice" in found.check
     assert "closed already" in found.problem
     assert found.hint
-    (found,) = [item for item in findings(WithoutClose, {}) if item.failed or item.skipped]
+    *_before, found = findings(WithoutClose, {})
     assert "four members" in found.check
+    assert found.failed
+
+
+class NeedsPort(NoDataclass):
+    """Made by hand, as a beginner would."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(port=port)
+
+
+@pytest.mark.parametrize("driver", [NoDataclass, NeedsPort, LabMeter(NOWHERE), example], ids=str)
+def test_what_is_no_dataclass_is_a_finding_whatever_its_options(driver: Any):
+    (found,) = findings(driver, {"pott": NOWHERE})
+    assert (found.failed, found.problem) == (True, "it is no dataclass")
+    assert "@dataclass" in found.hint
 
 
 def test_a_driver_that_never_returns_is_left_behind(monkeypatch: pytest.MonkeyPatch):

@@ -57,5 +57,12 @@ def test_a_broken_plugin_says_what_is_wrong_and_the_others_work(name: str, why: 
 
 
 def test_a_driver_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigError, match="no driver teleport"):
+    with pytest.raises(ConfigError, match="no driver teleport") as caught:
         driver_class("teleport")
+    assert caught.value.hint == f"one of {', '.join(driver_names())}"
+
+
+def test_a_mistyped_driver_is_told_with_the_nearest_and_all_there_are() -> None:
+    with pytest.raises(ConfigError, match="no driver modbuss") as caught:
+        driver_class("modbuss")
+    assert caught.value.hint == f"did you mean modbus? one of {', '.join(driver_names())}"
