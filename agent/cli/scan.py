@@ -1,12 +1,13 @@
 """``instrument-agent scan``: serial ports, and the meters on them."""
 
-import json
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from instrument_agent.cli import words
 from instrument_agent.cli.at_terminal import quiet_log, until_interrupted
@@ -15,12 +16,14 @@ from instrument_agent.core.errors import AgentError, ConfigError, DeviceUnavaila
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
-    from instrument_agent.field.fit import Fit
-    from instrument_agent.field.search import Found, Meter, Plan
+    from instrument_agent.config import Config
+    from instrument_agent.field.search import Found, Plan
 
 UNITS = (1, 247)
 BAUDS = (300, 921_600)
-SHOWN_FITS = 3
+PORT_OR_HOST, PORT, HOST = "--port / --host", "--port", "--host"
+NEEDED = {"units": PORT_OR_HOST, "tcp_port": HOST, "baud": PORT, "parity": PORT}
+"""What an option does nothing without."""
 
 
 def numbers(low: int, high: int) -> Callable[[click.Context, click.Parameter, str], tuple[int, ...]]:
@@ -32,6 +35,9 @@ def numbers(low: int, high: int) -> Callable[[click.Context, click.Parameter, st
             first, _dash, last = part.strip().partition("-")
             if not first.isdecimal() or (last and not last.isdecimal()):
                 raise click.BadParameter(_("{value} is no list of numbers: write 1-20 or 1,2,5").format(value=value))
+            if last and int(last) < int(first):
+                sentence = _("{value} is backwards: write {low}-{high}")
+                raise click.BadParameter(sentence.format(value=part.strip(), low=last, high=first))
             found |= dict.fromkeys(range(int(first), min(int(last or first), high + 1) + 1))
         if not found or not all(low <= number <= high for number in found):
             sentence = _("{value} must lie between {low} and {high}")
@@ -72,7 +78,9 @@ def parities(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[
     "--parity", callback=parities, metavar="LIST", default="N,E", show_default=True, help=_("parities to try")
 )
 @click.option("--json", "json_wanted", is_flag=True, help=_("print the result as JSON"))
+@click.pass_context
 def scan(
+    ctx: click.Context,
     config_path: Path,
     port: str | None,
     host: str | None,
@@ -86,20 +94,37 @@ def scan(
     quiet_log()
     if port and host:
         raise ConfigError(_("give either --port or --host"))
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    _refuse_idle(given)
+    config = _config(config_path, must_exist="config_path" in given)
     if not port and not host:
         _list_ports(json_wanted)
         return
+    from instrument_agent.cli.found_meters import result, tell
     from instrument_agent.field.search import Plan, serial_plan
 
     plan = serial_plan(port, units, baud, parity) if port else Plan(units, host=str(host), tcp_port=tcp_port)
-    _refuse_if_watched(config_path, plan)
+    if config is not None:
+        _refuse_if_watched(config, plan)
     found, broken = _searched(plan)
     if json_wanted:
-        click.echo(as_json(_result(found)))
+        click.echo(as_json(result(found)))
     elif found.meters or not broken:
-        _tell(found, plan)
+        tell(found, plan)
     if broken:
         raise broken
+
+
+def _refuse_idle(given: set[str]) -> None:
+    """Refuse options that would do nothing: whoever gives them expects a search they are part of."""
+    there = {f"--{name}" for name in given}
+    for name, needed in NEEDED.items():
+        if name in given and not there & set(needed.split(" / ")):
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(
+                _("{option} does nothing without {needed}").format(option=option, needed=needed),
+                _("add {needed}, or leave {option} out").format(option=option, needed=needed),
+            )
 
 
 def _list_ports(json_wanted: bool) -> None:
@@ -130,23 +155,30 @@ def _list_ports(json_wanted: bool) -> None:
     click.echo(_("Look for meters on one of them:") + "  instrument-agent scan --port " + ports[0].device)
 
 
-def _refuse_if_watched(config_path: Path, plan: "Plan") -> None:
-    """Refuse a line the running agent reads: two masters never share one."""
+def _config(path: Path, *, must_exist: bool) -> "Config | None":
+    """Return the box's config; None on a box without one, unless it was named."""
     from instrument_agent.config import load_config
-    from instrument_agent.field.access import agent_runs, stop_hint
 
     try:
-        config_path.stat()
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return
+        if not must_exist:
+            return None
     except OSError:
         pass  # its reader says why it may not be read, and what to do
-    config = load_config(config_path)
+    return load_config(path)
+
+
+def _refuse_if_watched(config: "Config", plan: "Plan") -> None:
+    """Refuse a line the running agent reads: two masters never share one."""
+    from instrument_agent.field.access import agent_runs, stop_hint
+
     buses = {item.driver.bus for item in config.instruments if item.driver.bus}
     if plan.port:
         mine = any(Path(bus).resolve() == Path(plan.port).resolve() for bus in buses)
     else:
-        mine = f"{plan.host.lower()}:{plan.tcp_port}" in buses
+        ends = [bus.rpartition(":") for bus in buses]
+        mine = any(port == str(plan.tcp_port) and _same_host(host, plan.host) for host, _colon, port in ends)
     if mine and agent_runs(config):
         raise AgentError(
             _("the running agent reads {line}, and two masters never share a line").format(line=plan.port or plan.host),
@@ -154,11 +186,24 @@ def _refuse_if_watched(config_path: Path, plan: "Plan") -> None:
         )
 
 
+def _same_host(one: str, other: str) -> bool:
+    return one.lower() == other.lower() or not _addresses(one).isdisjoint(_addresses(other))
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a host; none where nobody knows it, and then nothing can be read there either."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):  # UnicodeError: no name can look so
+        return set()
+
+
 def _searched(plan: "Plan") -> tuple["Found", AgentError | None]:
     """Search; return what was found, and what ended it early if the line broke."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from instrument_agent.cli.found_meters import meter_name
     from instrument_agent.field.search import Found, search
 
     found = Found()
@@ -176,7 +221,7 @@ def _searched(plan: "Plan") -> tuple["Found", AgentError | None]:
             nonlocal shown_meters
             progress.update(task, completed=done_s)
             for meter in found.meters[shown_meters:]:
-                progress.console.print(_name(meter))
+                progress.console.print(meter_name(meter))
             shown_meters = len(found.meters)
 
         try:
@@ -186,80 +231,3 @@ def _searched(plan: "Plan") -> tuple["Found", AgentError | None]:
         if stopping.is_set():
             progress.console.print(_("ended early: what was found until then follows"))
     return found, None
-
-
-def _name(meter: "Meter") -> str:
-    if not meter.setting.baud:
-        return _("unit {unit} answers").format(unit=meter.unit_id)
-    sentence = _("unit {unit} answers at {baud} baud, parity {parity}")
-    return sentence.format(unit=meter.unit_id, baud=meter.setting.baud, parity=meter.setting.parity)
-
-
-def _tell(found: "Found", plan: "Plan") -> None:
-    for meter in found.meters:
-        click.echo(_name(meter))
-        likely = [item for item in meter.fits if item.likely]
-        for item in (likely or list(meter.fits))[:SHOWN_FITS]:
-            click.echo("  " + _judged(item))
-        if not likely:
-            click.echo(_("  no profile fits a meter on a mains: look up its register map in the manual"))
-            continue
-        if len(likely) > 1:
-            click.echo(_("  several profiles fit: compare the values with the meter's display"))
-        click.echo("\n" + _block(meter, likely[0]) + "\n")
-    for address, baud in found.other_protocol:
-        sentence = _("a meter with the address {address} speaks DL/T 645 at {baud} baud, not Modbus")
-        click.echo(sentence.format(address=address, baud=baud))
-        click.echo(_("  switch it to Modbus first: a CHINT DDSU666 by the key on its front, protocol 2"))
-    answering = {meter.unit_id for meter in found.meters}
-    for unit in sorted({unit for unit, _setting in found.damaged} - answering):
-        sentence = _("unit {unit}: something answers, but damaged: two meters with this id, or a bad cable")
-        click.echo(sentence.format(unit=unit))
-    for setting in found.refused:
-        sentence = _("this adapter does not know {baud} baud with parity {parity}: nothing was asked there")
-        click.echo(sentence.format(baud=setting.baud, parity=setting.parity))
-    if not (found.meters or found.other_protocol):
-        click.echo(_("no meter answers on {line}").format(line=plan.port or plan.host))
-        click.echo(_("  try other unit ids, baud rates and parities, swap A and B, and look at the meter's display"))
-
-
-def _judged(item: "Fit") -> str:
-    checks = [f"{name} ✓" for name in item.passed] + [f"{name} ✗" for name in item.failed]
-    sentence = _("{profile}: {plausible} of {channels} channels are credible")
-    said = sentence.format(profile=item.profile, plausible=item.plausible, channels=item.channels)
-    values = ", ".join(f"{name} {value:.6g}" for name, value in item.values.items() if isinstance(value, int | float))
-    return f"{said} ({', '.join(checks)}): {values}" if checks else f"{said}: {values}"
-
-
-def _block(meter: "Meter", item: "Fit") -> str:
-    """Return the driver table to paste into the config file, with the port by its stable name."""
-    from instrument_agent.drivers.ports import lasting_name
-
-    options = {"name": "modbus", "profile": item.profile, **meter.options}
-    if "port" in options:
-        options["port"] = lasting_name(str(options["port"]))
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()]
-    return "\n".join(["[instrument.driver]", *lines])
-
-
-def _result(found: "Found") -> dict[str, Any]:
-    return {
-        "meters": [
-            {"options": meter.options, "profiles": [_fit_as_json(item) for item in meter.fits]}
-            for meter in found.meters
-        ],
-        "dlt645": [{"address": address, "baud": baud} for address, baud in found.other_protocol],
-        "damaged_units": sorted({unit for unit, _setting in found.damaged}),
-    }
-
-
-def _fit_as_json(item: "Fit") -> dict[str, Any]:
-    names: dict[str, Sequence[str]] = {"passed": list(item.passed), "failed": list(item.failed)}
-    return {
-        "profile": item.profile,
-        "likely": item.likely,
-        "plausible": item.plausible,
-        "channels": item.channels,
-        "values": dict(item.values),
-        **names,
-    }

@@ -19,6 +19,11 @@ POWER_MARGIN = 1.1
 POWER_FLOOR_W = 5.0
 """Currents this small are rounded off by meters that still see their power."""
 
+POWER = "power_w"
+PHASES = 3
+MOST = 0.5
+"""More of a profile than this is credible where it is the meter's."""
+
 _PHASES = re.compile(r"_(l[123]|[abc])_")
 
 
@@ -34,13 +39,15 @@ class Check(StrEnum):
 class Fit:
     """How well a profile fits: how many of its channels are credible, and which checks hold and which do not.
 
-    ``telling`` of the credible ones are not zero: zero is what stands where a meter has nothing, too.
+    ``telling`` of the credible ones are not zero: zero is what stands where a meter has nothing, too. ``power`` tells
+    that the power of the whole meter is among the credible ones.
     """
 
     profile: str
     plausible: int
     telling: int
     channels: int
+    power: bool
     passed: tuple[Check, ...]
     failed: tuple[Check, ...]
     values: Mapping[str, Value]
@@ -52,8 +59,14 @@ class Fit:
 
     @property
     def likely(self) -> bool:
-        """Whether this may well be the meter: it looks like a mains, and most of the profile is credible."""
-        return bool(self.passed) and not self.failed and self.share > 0.5  # noqa: PLR2004  # most
+        """Whether this may well be the meter: it looks like a mains, and power and most of the profile are credible."""
+        return bool(self.passed) and not self.failed and self.power and self.share > MOST
+
+    @property
+    def guess(self) -> bool:
+        """Whether this may be the meter, though nothing proves it: no check applies, and all of it is credible."""
+        unproven = not self.passed and not self.failed
+        return unproven and self.power and self.telling > 0 and self.plausible == self.channels
 
 
 def fit(profile: str, channels: Sequence[Channel], values: Mapping[str, Value]) -> Fit:
@@ -72,7 +85,7 @@ def fit(profile: str, channels: Sequence[Channel], values: Mapping[str, Value]) 
     passed = tuple(check for check, holds in found.items() if holds)
     failed = tuple(check for check, holds in found.items() if holds is False)
     telling = sum(value != 0 for value in numbers.values())
-    return Fit(profile, len(numbers), telling, len(channels), passed, failed, dict(values))
+    return Fit(profile, len(numbers), telling, len(channels), POWER in numbers, passed, failed, dict(values))
 
 
 def ranked(fits: Sequence[Fit]) -> list[Fit]:
@@ -102,13 +115,16 @@ def _frequency(hertz: Sequence[float]) -> bool | None:
 
 
 def _power(numbers: Mapping[str, float], units: Mapping[str, str]) -> bool | None:
-    """Compare each phase's power with its own voltage and current, and the total with the sum of the phases."""
+    """Compare each phase's power with its own voltage and current, and the total with the sum of the phases.
+
+    Some profiles read one phase of three beside the total power: then there is nothing to hold the total against.
+    """
     volts, amperes, watts = (
         {_phase(name): value for name, value in numbers.items() if _is(name, quantity, unit, units)}
         for quantity, unit in (("voltage", "V"), ("current", "A"), ("power", "W"))
     )
     most = {phase: volts[phase] * abs(amperes[phase]) for phase in volts.keys() & amperes.keys()}
-    if most and "" not in most and len(most) == len(amperes.keys() - {""}):
+    if "" not in most and len(most) == PHASES:
         most[""] = sum(most.values())
     compared = [abs(watts[phase]) <= POWER_MARGIN * most[phase] + POWER_FLOOR_W for phase in watts.keys() & most.keys()]
     return all(compared) if compared else None

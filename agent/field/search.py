@@ -5,6 +5,7 @@ units that are not there, so there a unit counts only if a profile can be read.
 """
 
 import errno
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from instrument_agent.drivers.dlt645 import ANSWER_WITHIN_S, BAUDS, LONGEST_BITS
 from instrument_agent.drivers.modbus import ModbusDriver
 from instrument_agent.drivers.modbus_line import Line, Question, SerialLine, TcpLine
 from instrument_agent.drivers.profile_file import load_profile, profile_names
+from instrument_agent.drivers.serial_port import open_port
 from instrument_agent.field.fit import Fit, fit, ranked
 
 ANSWER_S = 0.15
@@ -105,36 +107,50 @@ def search(plan: Plan, found: Found, stopping: threading.Event, shown: Callable[
     for baud in BAUDS if plan.port else ():
         if stopping.is_set():
             return
-        setting = Setting(baud, PARITY)
-        try:
+        if _takes(plan, Setting(baud, PARITY), found):
             address = ask_address(plan.port, baud)
             found.other_protocol += [(address, baud)] if address is not None else []
-        except DeviceUnavailable as error:
-            _note_refused(plan, setting, found, error)
         done_s += LONGEST_BITS / baud + ANSWER_WITHIN_S
         shown(done_s)
 
 
 def _takes(plan: Plan, setting: Setting, found: Found) -> bool:
-    try:
-        with _line(plan, setting):
-            return True
-    except DeviceUnavailable as error:
-        _note_refused(plan, setting, found, error)
-    return False
-
-
-def _note_refused(plan: Plan, setting: Setting, found: Found, error: DeviceUnavailable) -> None:
-    """Note a setting the adapter does not know; not every one knows all baud rates and parities.
+    """Tell whether the line can be driven so; a setting the adapter does not know is noted.
 
     Raises:
-        DeviceUnavailable: that was not it.
+        DeviceUnavailable: the port or the host cannot be used at all.
     """
-    number = getattr(error.__cause__, "args", ())[:1]  # termios.error has no errno of its own
-    if not plan.port or (number != (errno.EINVAL,) and not isinstance(error.__cause__, ValueError)):
-        raise error
-    if setting not in found.refused:
+    try:
+        if not plan.port:
+            with _line(plan, setting):
+                return True
+        with open_port(plan.port, setting.baud, setting.parity, 1) as port:
+            takes_it = _parity_of(port.fileno()) == setting.parity
+    except DeviceUnavailable as error:
+        if not _is_refusal(plan, error):
+            raise
+        takes_it = False
+    if not takes_it and setting not in found.refused:
         found.refused.append(setting)
+    return takes_it
+
+
+def _parity_of(fd: int) -> str:
+    """Return the parity that is set.
+
+    Drivers drop what they do not know, and the C library of Debian calls that an error (EINVAL) only where nothing
+    else, such as the baud rate, has changed with it.
+    """
+    flags = termios.tcgetattr(fd)[2]
+    if not flags & termios.PARENB:
+        return "N"
+    return "O" if flags & termios.PARODD else "E"
+
+
+def _is_refusal(plan: Plan, error: DeviceUnavailable) -> bool:
+    """Tell whether the adapter does not know a setting; not every one knows all baud rates and parities."""
+    number = getattr(error.__cause__, "args", ())[:1]  # termios.error has no errno of its own
+    return bool(plan.port) and (number == (errno.EINVAL,) or isinstance(error.__cause__, ValueError))
 
 
 @cache

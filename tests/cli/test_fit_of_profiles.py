@@ -80,3 +80,36 @@ def test_of_two_that_fit_the_one_that_says_more_comes_first_and_zeros_say_nothin
     assert [item.profile for item in ranked([one, three])] == ["three", "one"]
     zeros = GOOD_THREE | {name: 0.0 for name in GOOD_THREE if "l1" not in name}
     assert [item.profile for item in ranked([fit("three", THREE, zeros), one])] == ["one", "three"]
+
+
+def test_one_phase_of_three_is_not_held_against_the_power_of_all():
+    one_of_three = [item for item in THREE if item.name in ("voltage_l1_v", "current_l1_a", "power_w")]
+    found = fit("p", one_of_three, GOOD_THREE)
+    assert (found.passed, found.failed) == ((Check.VOLTAGE,), ())
+    assert found.likely
+
+
+def test_a_profile_whose_power_is_not_credible_is_not_offered():
+    broken = fit("p", ONE, GOOD | {"power_w": 1e9})
+    assert (broken.passed, broken.failed) == ((Check.VOLTAGE, Check.FREQUENCY), ())
+    assert not broken.likely
+
+
+NO_VOLTAGE = [Channel("power_w", "W", -1e5, 1e5), Channel("energy_total_kwh", "kW.h", 0, 1e8)]
+
+
+@pytest.mark.parametrize(
+    ("channels", "values", "guess"),
+    [
+        (NO_VOLTAGE, {"power_w": 4200.0, "energy_total_kwh": 7.0}, True),
+        (NO_VOLTAGE, {"power_w": 4200.0, "energy_total_kwh": -7.0}, False),
+        (NO_VOLTAGE, {"power_w": 0.0, "energy_total_kwh": 0.0}, False),
+        (NO_VOLTAGE[1:], {"energy_total_kwh": 7.0}, False),
+        (ONE, GOOD, False),
+        (ONE, GOOD | {"voltage_v": 10.0}, False),
+    ],
+)
+def test_without_any_check_a_profile_is_a_guess_only_if_all_of_it_is_credible(
+    channels: list[Channel], values: dict[str, float], guess: bool
+):
+    assert fit("p", channels, values).guess is guess

@@ -4,10 +4,13 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from in_process import run
 from tuned_line import SDM120, refused_or_read
 
+from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.field.search import Found, Plan, search
 
@@ -53,3 +56,45 @@ def test_a_host_that_does_not_answer_is_an_error():
         port = server.getsockname()[1]
     with pytest.raises(DeviceUnavailable, match="no connection"):
         search(Plan((1,), host="127.0.0.1", tcp_port=port), Found(), threading.Event(), lambda _done: None)
+
+
+@pytest.mark.parametrize(("host", "refused"), [("127.0.0.1", True), ("localhost", True), ("127.0.0.9", False)])
+def test_the_host_of_a_running_agent_is_refused_by_any_name(tmp_path: Path, host: str, refused: bool):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    config = tmp_path / "box.toml"
+    config.write_text(
+        f'[box]\nid = "b"\nruntime_dir = "run"\nstate_dir = "state"\n[[instrument]]\nid = "x"\n'
+        f'[instrument.driver]\nname = "modbus"\nhost = "127.0.0.1"\ntcp_port = {port}\n'
+        f"[instrument.activity]\noff_below = 5\nrun_above = 500\n"
+    )
+    agent = ControlServer(tmp_path / "run", {"status": lambda _request: {}})
+    try:
+        done = run("scan", "--config", str(config), "--host", host, "--tcp-port", str(port), "--units", "1")
+    finally:
+        agent.close()
+    assert ("two masters never share a line" in done.stderr) is refused
+    assert ("no connection" in done.stderr) is not refused
+
+
+def test_a_config_file_that_is_named_must_be_there(tmp_path: Path):
+    done = run("scan", "--config", str(tmp_path / "nosuch.toml"), "--host", "127.0.0.1", "--tcp-port", "1")
+    assert done.returncode == 78
+    assert "nosuch.toml: there is no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--units", "3"), "--units does nothing without --port / --host"),
+        (("--tcp-port", "503"), "--tcp-port does nothing without --host"),
+        (("--baud", "9600"), "--baud does nothing without --port"),
+        (("--host", "192.0.2.1", "--parity", "N"), "--parity does nothing without --port"),
+        (("--port", "/dev/null", "--tcp-port", "503"), "--tcp-port does nothing without --host"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_an_error(arguments: tuple[str, ...], said: str):
+    done = run("scan", *arguments)
+    assert done.returncode == 78
+    assert said in done.stderr
+    assert "What to do: add --" in done.stderr

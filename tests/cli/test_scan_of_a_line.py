@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,6 +25,19 @@ from instrument_agent.field.search import Found, Setting, search, serial_plan
 
 COMMAND = [sys.executable, "-m", "instrument_agent.cli.main", "scan"]
 ADDRESS = "202311220042"
+ELSEWHERE = """
+[box]
+id = "b"
+[[instrument]]
+id = "x"
+[instrument.driver]
+name = "modbus"
+host = "192.0.2.1"
+[instrument.activity]
+off_below = 5
+run_above = 500
+"""
+"""A box that reads no line of ours."""
 
 
 @dataclass
@@ -37,9 +51,16 @@ class Done:
 
 def scan(*arguments: str) -> Finished:
     """A scan that asks for DL/T 645 at one baud rate only, to save time."""
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, TemporaryDirectory() as folder:
         patched.setattr(search_module, "BAUDS", (2400,))
-        return run("scan", "--config", "/nowhere.toml", *arguments)
+        return run("scan", "--config", elsewhere(Path(folder)), *arguments)
+
+
+def elsewhere(folder: Path) -> str:
+    """The config file of a box that reads no line of ours."""
+    path = folder / "elsewhere.toml"
+    path.write_text(ELSEWHERE)
+    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +174,9 @@ def test_a_meter_no_profile_fits_is_still_reported(monkeypatch: pytest.MonkeyPat
     assert [(meter.unit_id, [fit for fit in meter.fits if fit.likely]) for meter in found.meters] == [(3, [])]
 
 
-def test_an_interrupted_scan_ends_in_order_with_what_it_found():
+def test_an_interrupted_scan_ends_in_order_with_what_it_found(tmp_path: Path):
     with TunedLine(((9600, "N"), ModbusMeter(1, 4, SDM120))) as line:
-        command = [*COMMAND, "--port", line.port, "--units", "1-247", "--config", "/nowhere.toml"]
+        command = [*COMMAND, "--port", line.port, "--units", "1-247", "--config", elsewhere(tmp_path)]
         with Running(command) as process:
             until(lambda: any(question[0] == 2 for _tuning, question in line.heard), process)  # unit 1 is done
             process.send_signal(signal.SIGINT)
@@ -190,7 +211,7 @@ def test_the_port_of_a_running_agent_is_refused_and_another_is_not(tmp_path: Pat
 
 
 def test_a_port_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path):
-    done = scan("--port", str(tmp_path / "ttyUSB7"), "--config", "/nowhere.toml")
+    done = scan("--port", str(tmp_path / "ttyUSB7"))
     assert done.returncode == 1
     assert "cannot be opened" in done.stderr
     assert "What to do" in done.stderr
@@ -201,7 +222,7 @@ def test_a_port_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path):
     ("arguments", "said"),
     [
         (("--port", "x", "--units", "0"), "between 1 and 247"),
-        (("--port", "x", "--units", "5-1"), "between 1 and 247"),
+        (("--port", "x", "--units", "5-3"), "5-3 is backwards: write 3-5"),
         (("--port", "x", "--units", "1-999999999999"), "between 1 and 247"),
         (("--port", "x", "--baud", "fast"), "no list of numbers"),
         (("--port", "x", "--parity", "N,X"), "no list of parities"),
