@@ -5,7 +5,6 @@ with a damaged file, which is said in a record) is not proven, and counted as th
 """
 
 import json
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,19 +16,16 @@ from instrument_agent.buffer.chain import Chain, in_log_order, judged, roots, st
 from instrument_agent.buffer.headfile import NotedHead, lost_tail
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.verify_days import Books, DayProof
+from instrument_agent.buffer.verify_sessions import COUNTED, GAP, SessionProof
 from instrument_agent.core.anchors import Anchor, contradict
 from instrument_agent.core.errors import StoreDamaged
-from instrument_agent.core.ledger import totals_ns
-from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
+from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.core.records import time_anchor
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.i18n import _
 
-CUT_MS = 2
 SHOWN = 200
 """So many differences are told one by one; the others are counted."""
-COUNTED = {"run_session": ("running_ms", frozenset({Activity.RUNNING}))}
-COUNTED["power_session"] = ("powered_ms", frozenset({Activity.RUNNING, Activity.STANDBY}))
 
 
 @dataclass(slots=True)
@@ -40,7 +36,11 @@ class Report:
     unproven: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
     roots: dict[str, int] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """Every fault that the log tells of, with its place; the marks of lost records are only counted."""
     count: int = 0
+    head: bool | None = None
+    """Whether the log ends as the head file says; None if there was none to be trusted."""
 
     def differs(self, sentence: str) -> None:
         """Note a difference."""
@@ -61,22 +61,24 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
     _checkpoints(source, report, books)
     _chain_of_time(report, books)
     told: set[tuple[str, int, int, str]] = set()
-    days = DayProof(source, books, report)
+    days, sessions = DayProof(source, books, report), SessionProof(source, books, report)
     for number, (id_, record) in enumerate(_records(source, report)):
         progress(number + 1)
-        if record["type"] in COUNTED:
-            _duration(report, record, books)
+        if record["type"] in COUNTED or record["type"] == GAP:
+            sessions.judge(id_, record)
         elif record["type"] == "time_anchor":
             told.add(_told(record["boot_id"], record["data"]))
             days.learn(record["boot_id"], record["data"])
         elif record["type"] == "daily_summary":
             days.judge(id_, record)
+        elif record["type"] == "epoch_started":
+            days.begin(record)
+        elif record["type"] == "fault" and record["data"].get("kind") != "record_lost":
+            report.faults.append(record["data"] | {"in_epoch": record["epoch"], "in_seq": record["seq"]})
     days.finish(source, whole=not report.unproven["lost_records"])
     _times(report, known, told)
     _watermarks(source, report)
-    tail = lost_tail(source, head)
-    if tail is not None:
-        report.differs(_("the log ends too early: epoch {epoch} lacks seq {from_seq} to {to_seq}").format(**tail))
+    _end(source, report, head)
     return report
 
 
@@ -155,32 +157,6 @@ def _chain_of_time(report: Report, books: Books) -> None:
                 report.differs(sentence.format(instrument=instrument_id, boot=boot_id, at_ms=at_ms))
 
 
-def _duration(report: Report, record: dict[str, Any], books: Books) -> None:
-    """Work out a session from the intervals it was made of, to the millisecond."""
-    data, key = record["data"], (record["instrument_id"], record["boot_id"])
-    name, members = COUNTED[record["type"]]
-    chain = books.get(key, [])
-    first = bisect_left(chain, data["start_ms"], key=lambda item: item.start_ns // NS_PER_MS)
-    after = bisect_right(chain, data["end_ms"], lo=first, key=lambda item: item.end_ns // NS_PER_MS)
-    inside = chain[first:after]
-    lost = any(item.reason is UnknownReason.STORAGE_FAULT for item in inside)
-    whole = bool(inside) and (inside[0].start_ns // NS_PER_MS, inside[-1].end_ns // NS_PER_MS) == (
-        data["start_ms"],
-        data["end_ms"],
-    )
-    if not whole or lost:
-        report.unproven["sessions"] += 1
-        return
-    spent = totals_ns(inside)
-    found = sum(spent[activity] for activity in members) // NS_PER_MS
-    # Start, end and unseen time are each cut to a millisecond.
-    if data["unseen_ms"] == spent[Activity.UNKNOWN] // NS_PER_MS and abs(data[name] - found) <= CUT_MS:
-        report.proven["sessions"] += 1
-        return
-    sentence = _("record {seq} of epoch {epoch}: {said} ms were recorded, the intervals give {found} ms")
-    report.differs(sentence.format(seq=record["seq"], epoch=record["epoch"], said=data[name], found=found))
-
-
 def _told(boot_id: str, data: dict[str, Any]) -> tuple[str, int, int, str]:
     return boot_id, data["boottime_ms"], data["utc_ms"], data["source"]
 
@@ -198,6 +174,22 @@ def _times(report: Report, known: list[Anchor], told: set[tuple[str, int, int, s
 
 
 def _watermarks(source: Readable, report: Report) -> None:
+    last_id = source.rows("select coalesce(max(id), 0) from records")[0][0]
     for name, acked_id, noted in source.rows("select name, acked_id, row_sum from destinations"):
         if row_sum(name, acked_id) != noted:
             report.differs(_("the watermark of {name} does not fit its checksum").format(name=name))
+        elif acked_id > last_id:
+            report.differs(_("the watermark of {name} lies beyond the last record").format(name=name))
+
+
+def _end(source: Readable, report: Report, head: NotedHead | None) -> None:
+    """Hold the end of the log against the head file."""
+    tail = lost_tail(source, head)
+    report.head = None if head is None else tail is None
+    if head is None or tail is None:
+        return
+    if source.rows("select 1 from records where epoch = ? and seq = ?", (head.epoch, head.seq)):
+        sentence = _("record {seq} of epoch {epoch} was changed: the head file names another hash")
+        report.differs(sentence.format(seq=head.seq, epoch=head.epoch))
+    else:
+        report.differs(_("the log ends too early: epoch {epoch} lacks seq {from_seq} to {to_seq}").format(**tail))

@@ -67,6 +67,8 @@ class DayProof:
         self._anchors: dict[str, list[Anchor]] = {}
         self._sights: dict[str, Sights] = {}
         self._counted: dict[str, Counted] = {}
+        self._config = ""
+        self._levels: dict[str, dict[int, int]] = {}
         try:
             for epoch in epochs(source):
                 self._numbers[epoch.epoch] = epoch.number
@@ -88,6 +90,10 @@ class DayProof:
             " and json_extract(body, '$.data.kind') = 'database_damaged' and json_extract(body, '$.data.rows_lost') > 0"
         )[0][0]
 
+    def begin(self, record: dict[str, Any]) -> None:
+        """Take an ``epoch_started`` record."""
+        self._config = str(record["data"].get("config_hash", ""))
+
     def learn(self, boot_id: str, data: Mapping[str, Any]) -> None:
         """Take a ``time_anchor`` record."""
         at_ns, utc_ns, error_ns = (data[name] * NS_PER_MS for name in ("boottime_ms", "utc_ms", "error_ms"))
@@ -103,6 +109,8 @@ class DayProof:
         found = self._worked_out(id_, record, last.first_epoch_number if last else 0)
         if not _adds_up(data):
             self._differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
+        elif not self._level_fits(data):
+            self._differs(_("{instrument}, {day}: the idle level does not follow from the days").format(**place))
         elif last is not None and day <= last.day:
             self._differs(_("{instrument}, {day}: the day is counted twice").format(**place))
         elif found is None:
@@ -127,6 +135,16 @@ class DayProof:
             if whole and (last is None or not _follows(following, last)):
                 sentence = _("{instrument}: the next day to count does not follow from the last summary")
                 self._differs(sentence.format(instrument=row[0]))
+
+    def _level_fits(self, data: Mapping[str, Any]) -> bool:
+        """Say whether a level follows from its days; the levels are in no record, but the same for one config file."""
+        days, level = data["days_not_powered"], data["idle_level"]
+        known = self._levels.setdefault(self._config, {0: 0})
+        fits = 0 <= level <= days and all((level - at) * (days - day) >= 0 for day, at in known.items())
+        fits = fits and known.get(days, level) == level
+        if fits:
+            known[days] = level
+        return fits
 
     def _doubt(self, id_: int, sentence: str) -> None:
         if id_ < self._lost_before_id:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from instrument_agent.buffer.headfile import read_head
+from instrument_agent.buffer.migrations import refuse_strange
 from instrument_agent.buffer.reader import FILE_NAME, Reader
 from instrument_agent.buffer.verify import Report
 from instrument_agent.buffer.verify import verify as walk
@@ -33,6 +34,7 @@ def verify(config_path: Path, database: Path | None, json_wanted: bool) -> None:
         database = load_config(config_path).box.state_dir / FILE_NAME
     reader = Reader(database.parent, database.name)
     try:
+        refuse_strange(reader, database)
         report = _walked(reader, database)
     finally:
         reader.close()
@@ -50,6 +52,8 @@ def _plain(report: Report, database: Path) -> dict[str, Any]:
         "proven": dict(report.proven),
         "not_proven": dict(+report.unproven),
         "roots": report.roots,
+        "faults": report.faults,
+        "head_file": {None: "missing", True: "agrees", False: "differs"}[report.head],
         "differences": report.count,
         "sentences": report.differences,
     }
@@ -76,6 +80,7 @@ def _print(report: Report, database: Path) -> None:
     for count, sentence in (
         (proven["records"], _("{count} records fit their hashes and follow each other without a gap")),
         (proven["sessions"], _("{count} sessions have the durations their intervals give")),
+        (proven["gaps"], _("{count} gaps are those of their intervals")),
         (proven["days"], _("{count} days have the sums their intervals give")),
         (proven["intervals"], _("{count} intervals fit their checksums")),
         (proven["anchors"], _("{count} time anchors are in the chain of records")),
@@ -87,6 +92,7 @@ def _print(report: Report, database: Path) -> None:
         (unproven["lone_records"], _("{count} records were kept of pruned epochs; each fits its own hash only")),
         (unproven["lost_records"], _("{count} records were lost with a damaged file; their places are marked")),
         (unproven["sessions"], _("{count} sessions whose intervals are not all there any more")),
+        (unproven["gaps"], _("{count} gaps whose intervals are not all there any more")),
         (unproven["days"], _("{count} days whose intervals are not all there any more")),
         (unproven["contradicting_anchors"], _("{count} pairs of time anchors contradict each other")),
     ]
@@ -95,6 +101,8 @@ def _print(report: Report, database: Path) -> None:
     for count, sentence in gaps:
         if count:
             click.echo("  " + sentence.format(count=count))
+    _print_faults(report)
+    _print_head(report)
     if not report.count:
         click.echo(
             _("No difference was found. What was cut off at the end shows only in the head file or at a platform.")
@@ -103,3 +111,27 @@ def _print(report: Report, database: Path) -> None:
     click.echo(_("{count} differences:").format(count=report.count))
     for sentence in report.differences:
         click.echo("  " + sentence)
+
+
+def _print_faults(report: Report) -> None:
+    """Print what the log itself tells of losses and troubles: an auditor is not to search for it."""
+    if report.faults:
+        click.echo(_("This log tells of {count} faults:").format(count=len(report.faults)))
+    for fault in report.faults:
+        sentence = _("{kind}, told in record {seq} of epoch {epoch}")
+        click.echo("  " + sentence.format(kind=fault.get("kind", ""), seq=fault["in_seq"], epoch=fault["in_epoch"]))
+        if fault.get("kind") == "database_damaged":
+            sentence = _("{records} records and {rows} rows were lost; the damaged file is {file}")
+            lost = {"records": fault.get("records_lost", 0), "rows": fault.get("rows_lost", 0)}
+            click.echo("    " + sentence.format(**lost, file=fault.get("file", "")))
+        for lost in fault.get("lost", [fault]):
+            if "from_seq" in lost:
+                click.echo("    " + _("lost: seq {from_seq} to {to_seq} of epoch {epoch}").format(**lost))
+
+
+def _print_head(report: Report) -> None:
+    if report.head:
+        click.echo(_("The log ends where the head file says."))
+    elif report.head is None:
+        click.echo(_("No head file beside the database: nothing can be said of its end."))
+        click.echo(_("Of a box, copy buffer.db, buffer.db-wal and head.json together."))

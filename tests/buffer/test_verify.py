@@ -40,7 +40,14 @@ def edit(state_dir: Path, sql: str, *values: object) -> None:
 def test_an_untouched_database_is_proven(state_dir: Path):
     report = walked(state_dir)
     assert report.differences == []
-    assert report.proven == {"records": 129, "sessions": 60, "intervals": 120, "anchors": 3, "checkpoints": 1}
+    assert report.proven == {
+        "records": 129,
+        "sessions": 60,
+        "gaps": 60,
+        "intervals": 120,
+        "anchors": 3,
+        "checkpoints": 1,
+    }
     assert not +report.unproven
 
 
