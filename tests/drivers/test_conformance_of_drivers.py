@@ -368,7 +368,11 @@ class NeedsPort(NoDataclass):
         super().__init__(port=port)
 
 
-@pytest.mark.parametrize("driver", [NoDataclass, NeedsPort, LabMeter(NOWHERE), example], ids=["a class", "one with options", "an object", "a function"])
+@pytest.mark.parametrize(
+    "driver",
+    [NoDataclass, NeedsPort, LabMeter(NOWHERE), example],
+    ids=["a class", "one with options", "an object", "a function"],
+)
 def test_what_is_no_dataclass_is_a_finding_whatever_its_options(driver: Any):
     (found,) = findings(driver, {"pott": NOWHERE})
     assert (found.failed, found.problem) == (True, "it is no dataclass")
