@@ -108,7 +108,7 @@ def test_watch_tells_the_last_reading_the_channels_and_how_reading_goes(bus: Bus
     clock.await_waiting()
     found = answers["watch"]({"instrument": "A"})
     assert found["last"] == {"at_ns": clock.boottime_ns(), "values": {"power_w": RUNNING_W}}
-    assert found["channels"] == [{"name": "power_w", "unit": "W", "low": -100.0, "high": 5000.0}]
+    assert found["channels"] == [{"name": "power_w", "unit": "W", "low": -100.0, "high": 5000.0, "states": ()}]
     assert (found["health"]["reads"], found["boottime_ns"]) == (1, clock.boottime_ns())
     assert answers["read_raw"]({"instrument": "A"}) == {"words": [[4, 0, 0x4366], [4, 1, 0x1234]]}
     with pytest.raises(AgentError, match="no instrument B"):
