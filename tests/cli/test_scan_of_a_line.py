@@ -15,7 +15,16 @@ import pytest
 from field_box import Running, until
 from in_process import Done as Finished
 from in_process import run
-from tuned_line import DDSU666, SDM120, ModbusMeter, TunedLine, dlt645_meter, refusing_parities, taking_parities
+from tuned_line import (
+    DDSU666,
+    ELSEWHERE,
+    SDM120,
+    ModbusMeter,
+    TunedLine,
+    dlt645_meter,
+    refusing_parities,
+    taking_parities,
+)
 
 from instrument_agent.config import load_config
 from instrument_agent.control import ControlServer
@@ -25,19 +34,6 @@ from instrument_agent.field.search import Found, Setting, search, serial_plan
 
 COMMAND = [sys.executable, "-m", "instrument_agent.cli.main", "scan"]
 ADDRESS = "202311220042"
-ELSEWHERE = """
-[box]
-id = "b"
-[[instrument]]
-id = "x"
-[instrument.driver]
-name = "modbus"
-host = "192.0.2.1"
-[instrument.activity]
-off_below = 5
-run_above = 500
-"""
-"""A box that reads no line of ours."""
 
 
 @dataclass

@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 from in_process import Done, run
-from tuned_line import SDM120, ModbusMeter, TunedLine, floats
+from tuned_line import ELSEWHERE, SDM120, ModbusMeter, TunedLine, floats
 
 from instrument_agent.field import search as search_module
 
-CONFIG = """
-[box]
-id = "b"
-[[instrument]]
-id = "x"
-[instrument.driver]
-name = "modbus"
-host = "192.0.2.1"
-[instrument.activity]
-off_below = 5
-run_above = 500
-"""
 SDM72 = floats({0x0034: 4200.0, 0x0048: 31.5, 0x004A: 0.0, 0x0156: 31.5})
 ADL400 = {
     0x0000: 0,
@@ -49,7 +37,7 @@ def scan_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Scans a line with one meter of these registers."""
     monkeypatch.setattr(search_module, "BAUDS", ())
     config = tmp_path / "box.toml"
-    config.write_text(CONFIG)
+    config.write_text(ELSEWHERE)
 
     def scan(function: int, words: dict[int, int], *more: str) -> Done:
         with TunedLine(((9600, "N"), ModbusMeter(1, function, words))) as line:

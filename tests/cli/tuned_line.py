@@ -14,15 +14,28 @@ import threading
 import tty
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
+from far_sides import FarEnd
 
 SPEEDS = {getattr(termios, f"B{baud}"): baud for baud in (300, 1200, 2400, 4800, 9600, 19200)}
 Tuning = tuple[int, str]
 PARITY_FLAGS = termios.PARENB | termios.PARODD
 Listener = Callable[[bytes], bytes]
+ELSEWHERE = """
+[box]
+id = "b"
+[[instrument]]
+id = "x"
+[instrument.driver]
+name = "modbus"
+host = "192.0.2.1"
+[instrument.activity]
+off_below = 5
+run_above = 500
+"""
+"""The config of a box that reads no line of ours."""
 
 
 _parities: dict[int, int] = {}
@@ -118,30 +131,22 @@ def dlt645_meter(address: str) -> Listener:
     return answer
 
 
-class TunedLine:
+class TunedLine(FarEnd):
     """The line; ``heard`` keeps every question with the setting it came at."""
 
     def __init__(self, *meters: tuple[Tuning, Listener]) -> None:
+        super().__init__()
         self.heard: list[tuple[Tuning, bytes]] = []
         self.asked = threading.Event()
         self._meters = meters
         self._near, self._far = os.openpty()
         tty.setraw(self._far)
         self.port = os.ttyname(self._far)
-        self._stop_reading, self._stop_writing = os.pipe()
-        self._thread = threading.Thread(target=self._serve, name="tuned line", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        os.write(self._stop_writing, b"x")
-        self._thread.join()
-        for fd in (self._near, self._far, self._stop_reading, self._stop_writing):
-            os.close(fd)
+    def close(self) -> None:
+        super().close()
+        os.close(self._near)
+        os.close(self._far)
 
     def tuning(self) -> Tuning:
         """What the other side has set."""

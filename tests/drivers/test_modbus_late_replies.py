@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from wires import LateSlave, SerialFarEnd, SerialServer, own_addresses, rtu
@@ -44,9 +44,8 @@ def slave() -> Iterator[LateSlave]:
 
 @pytest.fixture
 def line(slave: LateSlave) -> Iterator[Line]:
-    line = SerialLine(slave.port, 9600, "N", 1)
-    yield line
-    line.close()
+    with closing(SerialLine(slave.port, 9600, "N", 1)) as line:
+        yield line
 
 
 def test_as_long_as_all_is_well_a_question_is_asked_once(slave: LateSlave, line: Line) -> None:

@@ -4,12 +4,11 @@ import os
 import select
 import socket
 import struct
-import threading
 import time
 import tty
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Self
+
+from far_sides import FarEnd
 
 Answer = Callable[[bytes], Iterable[bytes]]
 """From the bytes of a question to the pieces to send; each piece is a write of its own."""
@@ -55,37 +54,15 @@ def tcp(question: bytes, data: bytes, **changes: int) -> bytes:
     )
 
 
-class FarEnd:
+class Answering(FarEnd):
     """Reads questions of one size in a thread and sends what ``answer`` makes of them; ``asked`` keeps them."""
 
     question_size: int
 
     def __init__(self, answer: Answer) -> None:
+        super().__init__()
         self.answer = answer
         self.asked: list[bytes] = []
-        self.stopping = threading.Event()
-        self._stop_reading, self._stop_writing = os.pipe()
-        self._thread = threading.Thread(target=self._serve, name="far end", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stopping.set()
-        os.write(self._stop_writing, b"x")
-        self._thread.join()
-        os.close(self._stop_reading)
-        os.close(self._stop_writing)
-        self.close()
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def _serve(self) -> None:
-        raise NotImplementedError
 
     def _converse(self, fd: int) -> None:
         """Answer on ``fd`` until it is closed at the other side or the test ends."""
@@ -107,7 +84,7 @@ class FarEnd:
                 return
 
 
-class SerialFarEnd(FarEnd):
+class SerialFarEnd(Answering):
     """On a pseudo-terminal; ``port`` is what the driver opens."""
 
     question_size = RTU_QUESTION
@@ -122,6 +99,7 @@ class SerialFarEnd(FarEnd):
         os.write(self._near, data)
 
     def close(self) -> None:
+        super().close()
         os.close(self._near)
         os.close(self._far)
 
@@ -129,7 +107,7 @@ class SerialFarEnd(FarEnd):
         self._converse(self._near)
 
 
-class TcpFarEnd(FarEnd):
+class TcpFarEnd(Answering):
     """On a loopback port, one connection after the other; ``connections`` counts them."""
 
     question_size = TCP_QUESTION
@@ -142,6 +120,7 @@ class TcpFarEnd(FarEnd):
         self.connections = 0
 
     def close(self) -> None:
+        super().close()
         self._server.close()
 
     def _serve(self) -> None:

@@ -2,50 +2,27 @@
 
 import http.client
 import random
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
 
+from far_sides import HttpServer
 
-class LossyLine:
+
+class LossyLine(HttpServer):
     """An HTTP proxy on loopback; ``losing`` is the share of replies that are lost after the platform has worked."""
 
     def __init__(self, upstream_url: str, losing: float, seed: int) -> None:
+        super().__init__(_Handler)
         self.lost = 0
         self.losing = losing
         self.upstream = urlsplit(upstream_url).netloc
         self.rng = random.Random(seed)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.line = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    line: LossyLine
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """An agent that was killed in the middle of a request is what these tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
-    server: _Server
 
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
@@ -62,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _pass_on(self, body: bytes | None) -> None:
-        line = self.server.line
+        line: LossyLine = self.server.far_side
         upstream = http.client.HTTPConnection(line.upstream, timeout=30)
         try:
             kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}

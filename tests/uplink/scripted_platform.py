@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from far_sides import HttpServer
 
 SERVER_TIME = "2026-11-22T08:00:00.000Z"
 
@@ -52,13 +53,14 @@ class Raw:
 Act = Answer | Raw | Callable[[Request], Answer | Raw]
 
 
-class Platform:
+class Platform(HttpServer):
     """Stores what it is sent. ``script`` is consumed first, one act for each request to ``scripted`` addresses.
 
     ``passed_s`` tells how long its clock has run on from ``SERVER_TIME``.
     """
 
     def __init__(self, passed_s: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(_Handler)
         self._passed_s = passed_s
         self.requests: list[Request] = []
         self.script: deque[Act] = deque()
@@ -67,24 +69,7 @@ class Platform:
         self.stored: dict[str, dict[int, Any]] = {}
         self.received: list[tuple[str, int]] = []
         self.refuses: set[int] = set()
-        self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.platform = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def sent(self, what: str) -> list[Request]:
         """Return the requests to one address."""
@@ -144,18 +129,9 @@ def acknowledged(epoch: str, acked_through: Any, rejected: Any = (), server_time
     )
 
 
-class _Server(ThreadingHTTPServer):
-    platform: Platform
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no concern of a test."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # a head and a body in two packets would wait 40 ms for each other
-    server: _Server
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
@@ -170,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, body: Any) -> None:
-        platform = self.server.platform
+        platform: Platform = self.server.far_side
         answer = platform.act(Request(self.command, self.path, dict(self.headers), body))
         if isinstance(answer, Raw):
             self.close_connection = True

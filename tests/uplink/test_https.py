@@ -30,8 +30,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def secure(platform: Platform, certificate: tuple[Path, Path]) -> Platform:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
-    plain = platform._server.socket
-    platform._server.socket = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+    plain = platform.server.socket
+    platform.server.socket = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
     platform.url = platform.url.replace("http:", "https:")
     return platform
 
