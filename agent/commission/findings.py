@@ -23,7 +23,7 @@ class Problem(StrEnum):
 
     TOO_LITTLE = "too_little"
     TOO_FAR_APART = "too_far_apart"
-    MARKED_TOO_LITTLE = "marked_too_little"
+    MARKED_OUTSIDE = "marked_outside"
     ONE_LEVEL = "one_level"
     TOO_SHORT = "too_short"
     OVERLAP = "overlap"
@@ -43,7 +43,10 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """``cut`` is the one among ``cuts`` (or beside them) over which the instrument runs, if there is one."""
+    """``cut`` is the one among ``cuts`` (or beside them) over which the instrument runs, if there is one.
+
+    ``unused`` says that a marked window holds too few readings to tell anything.
+    """
 
     marked: Marked
     survey: Survey
@@ -53,3 +56,4 @@ class Findings:
     rise: bool = False
     timing: Timing | None = None
     problem: Problem | None = None
+    unused: bool = False

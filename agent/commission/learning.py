@@ -7,6 +7,7 @@ core/activity.py as if a technician had written it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import median
 
 from instrument_agent.commission.findings import Findings, Marked, Problem, Profile
 from instrument_agent.commission.home import BRIDGE_S, Pulses, run_level
@@ -14,7 +15,7 @@ from instrument_agent.commission.levels import CLEAR, INFINITE, Cut, cut_between
 from instrument_agent.commission.pulses import Pulse, joined, pulses_over
 from instrument_agent.commission.rise import blocks, small_rise, thinned
 from instrument_agent.commission.survey import Reading, Thinned, Window, surveyed
-from instrument_agent.commission.timing import CLEAR_OF, cycling, idle_pulses, longest_s, timed
+from instrument_agent.commission.timing import APART, CLEAR_OF, cycling, idle_pulses, longest_s, timed
 from instrument_agent.commission.verdict import Proposal, proposed
 
 SILENT_S = 60.0
@@ -49,18 +50,37 @@ def learn(
     marked = Marked(None if profile is None else Profile(profile), standby, running)
     survey = surveyed(samples, SILENT_S, standby, running)
     spread = survey.everything.spread()
-    findings = Findings(marked, survey, spread, cuts(spread, survey.everything.flicker()))
+    findings = Findings(marked, survey, spread, cuts(spread, survey.flicker()))
     problem = _unfit(findings)
     if problem is not None:
         return proposed(replace(findings, problem=problem))
+    findings = _with_marks_of_use(findings)
+    marked = findings.marked
     candidates, rise = _candidates(findings, samples)
     if not candidates:
         told = marked.standby is not None and marked.running is not None
         return proposed(replace(findings, problem=Problem.OVERLAP if told else Problem.ONE_LEVEL))
     pulses = pulses_over(samples, [(cut.above, cut.below) for cut in candidates], SILENT_S, BRIDGE_S)
-    index = run_level(candidates, pulses, findings.spread)
-    rise = rise and index == len(candidates) - 1
-    return proposed(_with_times(replace(findings, cut=candidates[index], rise=rise), pulses[index]))
+    index = run_level(candidates, pulses, findings.spread, marked.running)
+    proposals = [
+        _with_times(replace(findings, cut=cut, rise=rise and cut is candidates[-1]), found)
+        for cut, found in list(zip(candidates, pulses, strict=True))[index:]
+    ]
+    return proposed(_over_idle(proposals))
+
+
+def _over_idle(found: Sequence[Findings]) -> Findings:
+    """Return the first, or where an idle machine cycles there, one over it whose runs are longer than its pulses."""
+    first = found[0]
+    if first.problem is not Problem.CYCLING or first.timing is None:
+        return first
+    longest_s = APART * median(run.seconds for run in first.timing.runs)
+    longer = (higher for higher in found[1:] if higher.problem is None and _shortest_s(higher) > longest_s)
+    return next(longer, first)
+
+
+def _shortest_s(found: Findings) -> float:
+    return min((run.seconds for run in found.timing.runs), default=0.0) if found.timing is not None else 0.0
 
 
 def _unfit(findings: Findings) -> Problem | None:
@@ -70,10 +90,19 @@ def _unfit(findings: Findings) -> Problem | None:
         return Problem.TOO_LITTLE
     if 2 * survey.apart_s() > SILENT_S:
         return Problem.TOO_FAR_APART
-    for window, seen in ((marked.standby, survey.standby), (marked.running, survey.running)):
-        if window is not None and len(seen.values) < LEAST_MARKED:
-            return Problem.MARKED_TOO_LITTLE
+    for window in (marked.standby, marked.running):
+        if window is not None and (window[1] <= survey.start_s or window[0] >= survey.end_s):
+            return Problem.MARKED_OUTSIDE
     return Problem.POWERED_ONLY if marked.profile is Profile.POWERED_ONLY else None
+
+
+def _with_marks_of_use(findings: Findings) -> Findings:
+    """Leave out marked windows with hardly a reading in them."""
+    survey, marked = findings.survey, findings.marked
+    standby = marked.standby if len(survey.standby.values) >= LEAST_MARKED else None
+    running = marked.running if len(survey.running.values) >= LEAST_MARKED else None
+    unused = (standby, running) != (marked.standby, marked.running)
+    return replace(findings, marked=replace(marked, standby=standby, running=running), unused=unused)
 
 
 def _candidates(findings: Findings, samples: Iterable[Reading]) -> tuple[Sequence[Cut], bool]:
@@ -115,7 +144,7 @@ def _between_windows(findings: Findings) -> Cut | None:
     over = upper.between(lower.quantile(0.99), INFINITE)
     if over.total_s < IN_RUN * upper.total_s or not over.values:
         return None
-    cut = cut_between(lower, over, findings.survey.everything.flicker())
+    cut = cut_between(lower, over, findings.survey.flicker())
     clear = cut is not None and cut.upper.middle - cut.lower.high > CLEAR * cut.noise
     return cut if clear else None
 

@@ -85,6 +85,11 @@ class Thinned:
         whole = max(self.values) - min(self.values)
         return usual if len(changed) > OFTEN * len(self.changes) else min(usual, COARSEST * whole)
 
+    def step(self) -> float:
+        """Return the smallest change between two readings where they often change: the step of a coarse meter."""
+        changed = sorted(change for change in self.changes if change > 0)
+        return changed[len(changed) // 50] if len(changed) > OFTEN * len(self.changes) else 0.0
+
     def spread(self) -> "Spread":
         """Return the same in order of value."""
         return Spread.of(zip(self.values, self.seconds, strict=True))
@@ -140,6 +145,7 @@ class Survey:
     standby: Thinned = field(default_factory=Thinned)
     running: Thinned = field(default_factory=Thinned)
     steps: Thinned = field(default_factory=Thinned)
+    """The times from reading to reading, with the changes of what was read, unfiltered."""
     readings: int = 0
     start_s: float = 0.0
     end_s: float = 0.0
@@ -148,15 +154,19 @@ class Survey:
         """Return the usual time between two readings in seconds."""
         return median(self.steps.values) if self.steps.values else 0.0
 
+    def flicker(self) -> float:
+        """Return the noise of the meter, or its step where that is coarser; a level is wider than that."""
+        return max(self.everything.flicker(), self.steps.step())
+
 
 def surveyed(samples: Iterable[Reading], gap_s: float, standby: Window | None, running: Window | None) -> Survey:
     """Look at all readings once."""
     survey = Survey()
     last: float | None = None
-    last_s = 0.0
+    last_s = last_read = 0.0
     for at_s, value, seconds, as_read in filtered(samples, gap_s):
         if last is None:
-            survey.start_s, last, last_s = at_s, value, at_s
+            survey.start_s, last, last_s, last_read = at_s, value, at_s, as_read
         change, last = abs(value - last), value
         survey.everything.add(value, seconds, change)
         if standby is not None and standby[0] <= at_s < standby[1]:
@@ -164,8 +174,8 @@ def surveyed(samples: Iterable[Reading], gap_s: float, standby: Window | None, r
         if running is not None and running[0] <= at_s < running[1]:
             survey.running.add(as_read, seconds, change)
         if survey.readings:
-            survey.steps.add(at_s - last_s, 1.0, 0.0)
-        last_s = at_s
+            survey.steps.add(at_s - last_s, 1.0, abs(as_read - last_read))
+        last_s, last_read = at_s, as_read
         survey.readings += 1
         survey.end_s = at_s
     return survey

@@ -100,7 +100,7 @@ def proposed(findings: Findings) -> Proposal:
         off=off,
         standby=standby,
         running=cut.upper if cut is not None else None,
-        noise=cut.noise if cut is not None else findings.survey.everything.flicker(),
+        noise=cut.noise if cut is not None else findings.survey.flicker(),
         separation=cut.separation if cut is not None else None,
         runs=tuple((run.start_s, run.end_s) for run in timing.runs) if timing is not None else (),
         certainty=Certainty.REFUSED if refusals else certainties[min(len(doubts), 2)],
@@ -126,7 +126,7 @@ def _off_below(findings: Findings, cut: Cut | None) -> float:
     idle = findings.spread if cut is None else findings.spread.between(-INFINITE, cut.below)
     if not idle.values or findings.problem is Problem.TOO_LITTLE:
         return SMALLEST  # a handful of readings does not even tell what off looks like
-    flicker = findings.survey.everything.flicker()
+    flicker = findings.survey.flicker()
     usual = cut.upper.middle if cut is not None else idle.quantile(0.99)
     limit = max(OFF_STEPS * flicker, OFF_SHARE * usual)
     apart = cuts(idle, flicker, most=2) if cut is not None else ()
@@ -175,6 +175,8 @@ def _doubts(findings: Findings, cut: Cut) -> Iterator[str]:
         yield _("fewer than {count} runs were seen").format(count=FEW_RUNS)
     if findings.marked.running is None and any(other.above > cut.above for other in findings.cuts):
         yield _("there is a level between; if it is standby, mark it with --standby START:END")
+    if findings.unused:
+        yield _("a marked window with fewer than ten readings was not used: mark a longer one")
     if findings.rise:
         yield _("readings of standby and running overlap")
 
@@ -183,7 +185,7 @@ def _refusals(findings: Findings) -> Iterator[str]:
     sentences = {
         Problem.TOO_LITTLE: _("too little was recorded: record at least ten minutes with standby and a whole run"),
         Problem.TOO_FAR_APART: _("the readings are too far apart: record one at least every 30 s"),
-        Problem.MARKED_TOO_LITTLE: _("a marked window holds fewer than ten readings: mark a longer one"),
+        Problem.MARKED_OUTSIDE: _("a marked window lies outside the trace: give seconds of the trace's own clock"),
         Problem.ONE_LEVEL: _("only one level was seen: record standby and a whole run, or mark them"),
         Problem.TOO_SHORT: _("the higher level was seen too briefly to be a run: record a whole run"),
         Problem.OVERLAP: _("the marked standby reaches as high as the marked run: mark others, or use a contact"),

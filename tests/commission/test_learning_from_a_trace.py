@@ -1,7 +1,19 @@
 """What is learned from a trace nobody has explained, and the runs the product then finds in it."""
 
 import pytest
-from shapes import CENTRIFUGE, FURNACE, LEVEL, SMALL_RISE, check_books, decided, near, runs_of, sampled, true_runs
+from shapes import (
+    CENTRIFUGE,
+    FURNACE,
+    LEVEL,
+    SMALL_RISE,
+    Phase,
+    check_books,
+    decided,
+    near,
+    runs_of,
+    sampled,
+    true_runs,
+)
 
 from instrument_agent.commission.findings import Profile
 from instrument_agent.commission.learning import learn
@@ -86,3 +98,30 @@ def test_pulses_of_a_single_reading_keep_a_run_going_where_they_are_common():
 def test_an_iterator_that_could_be_read_once_is_not_taken():
     with pytest.raises(TypeError, match="several times"):
         learn(iter(SHAPES["level"][0]))
+
+
+def test_runs_far_longer_than_the_pulses_of_an_idle_chiller_are_found_over_them():
+    idle = [*((phase) for _ in range(20) for phase in ((200.0, 1050.0, False), (900.0, 350.0, False)))]
+    run = [*((phase) for _ in range(12) for phase in ((300.0, 2600.0, True), (500.0, 1900.0, True)))]
+    phases = [*idle, *run, *idle, *run, *idle]
+    samples = sampled(phases, relative=0.02)
+    assert near(runs_of(decided(samples, learn(samples))), true_runs(phases), 15)
+
+
+DISHES: list[Phase] = [
+    *((300.0, 75.0, True), (900.0, 2050.0, True), (1500.0, 75.0, True), (800.0, 2050.0, True), (1400.0, 75.0, True)),
+]
+
+
+def test_a_stage_that_varies_as_much_as_its_own_height_is_no_standby():
+    phases: list[Phase] = [(20_000.0, 1.0, False), *DISHES, (30_000.0, 1.0, False), *DISHES, (9000.0, 1.0, False)]
+    samples = [(at_s, value + (at_s * 37 % 211 - 105) / 3 if value > 50 else value) for at_s, value in sampled(phases)]
+    assert near(runs_of(decided(samples, learn(samples))), true_runs(phases), 15)
+
+
+def test_what_lasts_for_minutes_in_a_marked_run_is_no_standby():
+    phases: list[Phase] = [(20_000.0, 1.0, False), *DISHES, (30_000.0, 1.0, False), *DISHES, (9000.0, 1.0, False)]
+    samples = sampled(phases, relative=0.02)
+    assert not near(runs_of(decided(samples, learn(samples))), true_runs(phases), 15)  # it could be a standby
+    proposal = learn(samples, standby=(30_000.0, 50_000.0), running=(21_000.0, 24_000.0))
+    assert near(runs_of(decided(samples, proposal)), true_runs(phases), 15)

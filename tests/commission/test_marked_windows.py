@@ -34,7 +34,9 @@ def test_windows_that_are_alike_are_refused():
     assert "as high as" in learn(samples, standby=(10_000, 13_000), running=(1000, 5000)).refusals[0]
 
 
-def test_a_window_with_hardly_a_reading_is_refused():
+def test_a_window_with_hardly_a_reading_is_not_used_and_one_outside_the_trace_is_refused():
     samples = sampled(CENTRIFUGE)
-    assert "fewer than ten" in learn(samples, standby=(100, 120)).refusals[0]
-    assert "fewer than ten" in learn(samples, running=(1e6, 2e6)).refusals[0]
+    short = learn(samples, standby=(100, 120))
+    assert "fewer than ten" in short.doubts[-1]
+    assert short.run_above == learn(samples).run_above
+    assert "outside the trace" in learn(samples, running=(1e6, 2e6)).refusals[0]

@@ -29,6 +29,7 @@ NO_RUN: dict[str, Callable[[float], float]] = {
     "one value": lambda _at_s: 230.0,
     "noise": lambda _at_s: SOURCE.gauss(800, 15),
     "a meter that flickers": lambda _at_s: float(SOURCE.choice((0, 0, 0, 2))),
+    "a coarse meter at a constant load": lambda _at_s: float(round(SOURCE.gauss(7, 0.42))),
     "a meter that seldom flickers": lambda _at_s: float(SOURCE.random() < 0.04),
     "drift": lambda at_s: 500 + at_s / 200 + SOURCE.gauss(0, 3),
     "day and night": lambda at_s: 500 + 40 * math.sin(at_s / 13_000) + SOURCE.gauss(0, 3),
