@@ -20,11 +20,13 @@ test: $(VENV)/dev-ready ## all tests (under 6 minutes)
 test-systemd: $(VENV)/dev-ready ## the package and its service in a Debian of their own (as root; needs systemd-nspawn, mmdebstrap)
 	INSTRUMENT_AGENT_UNDER_SYSTEMD=1 $(BIN)/python -m pytest -s --timeout=900 tests/package
 
-faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), 500 flipped bits, 100,000 damaged frames
+faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), 500 flipped bits, 100,000 damaged frames, 10,000 spoilt configs
 	KILLS=$(or $(KILLS),1000) BIT_FLIPS=$(or $(BIT_FLIPS),500) \
 		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py
 	FUZZ_FRAMES=$(or $(FUZZ_FRAMES),100000) \
 		$(BIN)/python -m pytest --timeout=3600 tests/drivers/test_modbus_fuzzed_frames.py
+	CONFIG_MUTANTS=$(or $(CONFIG_MUTANTS),10000) \
+		$(BIN)/python -m pytest --timeout=3600 tests/config/test_config_mutants.py
 
 soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clock (SEEDS=1-200)
 	$(BIN)/python tests/soak/months.py $(or $(SEEDS),1-200)

@@ -98,7 +98,7 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
     except (OSError, ValueError) as error:
         raise NoAgent(str(error)) from error
     if "error" in answer:
-        raise RequestFailed(answer["error"])
+        raise RequestFailed(answer["error"], answer.get("hint", ""))
     return answer["answer"]
 
 
@@ -135,7 +135,10 @@ class _Handler(socketserver.StreamRequestHandler):
         except (ValueError, KeyError, TypeError, RecursionError):
             return json.dumps({"error": _("the request is not understood")})
         try:
-            return json.dumps({"answer": handler(request)}, ensure_ascii=False)
+            return json.dumps({"answer": handler(request)}, ensure_ascii=False, allow_nan=False)
+        except AgentError as error:
+            log.info("%s was refused: %s", request["do"], error)
+            return json.dumps({"error": str(error), "hint": error.hint}, ensure_ascii=False)
         except Exception as error:
             log.exception("answering %r failed", request["do"])
             return json.dumps({"error": str(error) or type(error).__name__})

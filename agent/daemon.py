@@ -2,46 +2,45 @@
 
 import logging
 import random
-import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from instrument_agent import snapshot
-from instrument_agent.buffer.books import (
-    last_epoch,
-    save_configured,
-    save_events,
-    save_stop,
-    states,
-    time_spent_ns,
-)
+from instrument_agent import appending, snapshot
+from instrument_agent.buffer.books import save_configured, save_stop
 from instrument_agent.buffer.lock import StateLock
 from instrument_agent.buffer.outbox import Outbox
 from instrument_agent.buffer.quarantine import open_books
-from instrument_agent.buffer.store import Transaction
+from instrument_agent.buffer.resending import ask_again
+from instrument_agent.buffer.stopnote import note_stop
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config, DestinationConfig, InstrumentConfig
 from instrument_agent.control import ControlServer
-from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, FailedRead, UnknownReason
-from instrument_agent.core.records import configured
-from instrument_agent.core.sessions import Earlier
-from instrument_agent.core.step import State, begin, end
+from instrument_agent.core.errors import AgentError, StoreUnavailable
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
+from instrument_agent.core.records import LifecycleWord
+from instrument_agent.hung import HungBuses
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.bus import Bus, Station
 from instrument_agent.poll.guard import Guard
-from instrument_agent.poll.recorder import Recorder, Watched
+from instrument_agent.poll.recorder import Recorder
 from instrument_agent.poll.watching import watching
+from instrument_agent.rereading import refuse_while_hung, reread
+from instrument_agent.resuming import Resuming
+from instrument_agent.self_learning import self_learning
+from instrument_agent.standing_rules import announcement, standing_rules
 from instrument_agent.timesync import SYNCHRONIZED, TimeSync
 from instrument_agent.upkeep import Upkeep
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.delivery import Delivery
+from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.heartbeat import Heartbeat, phase
-from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.http import HttpTransport, transport_to
+from instrument_agent.uplink.signing import Signer
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -65,10 +64,12 @@ class Agent:
         self.clock = clock
         self.stopping = threading.Event()
         self.failed = False
+        self.restarting = False
+        self.reload_wanted = threading.Event()
+        self.successor: Config | None = None
         self._lock = StateLock(config.box.state_dir)
         self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
-        self._last = last_epoch(self.store)
-        self._resumed = states(self.store)
+        resuming = Resuming(self.store, clock, config.box.checkpoint_s)
         self._upkeep = Upkeep(self.store, clock, config)
         self._upkeep.begin()
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
@@ -76,22 +77,31 @@ class Agent:
         self._time_sync = TimeSync(clock, sync_file)
         self._last_read = snapshot.LastRead(self.store, config)
         self.buses: dict[str, Bus] = {}
+        self._hung_buses = HungBuses(self.store, clock)
         self.deliveries: list[Delivery] = []
         self.heartbeats: list[Heartbeat] = []
         for instrument in config.instruments:
-            self._resume(instrument)
+            resuming.take_up(instrument, self.recorder)
             self._connect(instrument)
         self.recorder.checkpoint()
+        self._learning = self_learning(config.instruments, self.recorder, clock)
         for destination in config.destinations:
             self._serve(destination)
-        answers = {"status": lambda _request: self.status()} | watching(self.buses, self.recorder, clock)
+        answers = {
+            "status": lambda _request: self.status(),
+            "send_again": self._send_again,
+            "try_now": self._try_now,
+            "append": self._append,
+            "reload": self._reload,
+            **watching(self.buses, self.recorder, clock),
+        }
         self._control = ControlServer(config.box.runtime_dir, answers)
 
     def run(self, notifier: Notifier) -> int:
-        """Run until stopped; return the exit status (1 if a worker died, so that systemd starts a new process)."""
-        # A closed terminal ends an agent in the foreground in order too.
-        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(signal_number, lambda *_: self.stopping.set())
+        """Run until stopped; return the exit status (1 if a worker died or hangs: systemd starts a new process).
+
+        If ``successor`` is set then, an agent with that config is to take the place of this one.
+        """
         for worker in self._workers:
             worker.on_death = self._worker_died
             worker.start()
@@ -99,9 +109,12 @@ class Agent:
         log.info("watching %d instruments on %d buses", len(self.config.instruments), len(self.buses))
         while not self.stopping.wait(TICK_S):
             self._tick(notifier)
-        notifier.stopping()
+        if self.successor is None:
+            notifier.stopping()
+        else:
+            notifier.reloading()
         self._stop()
-        return 1 if self.failed or self.recorder.storage_error else 0
+        return 1 if self.failed or self.restarting or self.recorder.storage_error or self._ports_held else 0
 
     def status(self) -> dict[str, Any]:
         """Return everything `status` shows."""
@@ -116,7 +129,7 @@ class Agent:
             "unsaved_changes": self.recorder.unsaved,
             "instruments": [
                 snapshot.instrument_now(item, watched[item.id], self.recorder.live(item.id), health.get(item.id))
-                | snapshot.idle_now(self.config, item.id, last_read)
+                | snapshot.standing_now(self.config, item.id, last_read)
                 for item in self.config.instruments
             ],
             "destinations": [
@@ -129,36 +142,6 @@ class Agent:
                 )
             ],
         }
-
-    def _resume(self, instrument: InstrumentConfig) -> None:
-        """Take up the books where they were left, and say why nothing was seen in between."""
-        now_ns, boot_id = self.clock.boottime_ns(), self.clock.boot_id
-        rules = instrument.activity.rules()
-        state, ended = self._resumed.get(instrument.id), None
-        spent_ns = time_spent_ns(self.store, instrument.id, boot_id)
-        if state is not None and state.boot_id != boot_id:
-            # Between two checkpoints nothing was written: for so long it may have gone on.
-            ended = end(rules, state, round(self.config.box.checkpoint_s * NS_PER_S))
-            state = begin(boot_id, 0, _open_at_end(state))
-        elif state is None:
-            state = begin(boot_id, now_ns)
-        data = configured(instrument.identity(), instrument.driver.name, rules, round(instrument.poll_s * 1000))
-
-        def write_first(change: Transaction) -> None:
-            # In one transaction with the new state: a boot whose books are closed must never be closed again.
-            if ended is not None:
-                save_events(change, instrument.id, *ended)
-            save_configured(change, instrument.id, boot_id, now_ns, data)
-
-        self.recorder.watch(instrument.id, Watched(rules, state, spent_ns=spent_ns), write_first)
-        if instrument.id in self._resumed:
-            self.recorder.take(instrument.id, FailedRead(now_ns, self._why_unseen(self._resumed[instrument.id])))
-
-    def _why_unseen(self, state: State) -> UnknownReason:
-        if self._last is not None and self._last.stopped_ns is not None:
-            return UnknownReason.AGENT_STOPPED
-        same_boot = state.boot_id == self.clock.boot_id
-        return UnknownReason.AGENT_CRASHED if same_boot else UnknownReason.POWER_LOSS
 
     def _connect(self, instrument: InstrumentConfig) -> None:
         """Put the instrument on its bus."""
@@ -176,9 +159,10 @@ class Agent:
         box_id = self.config.box.id
         spread_s = destination.first_contact_spread_s if self.clock.boottime_ns() < JUST_BOOTED_NS else 0.0
         wait_s = random.uniform(0, spread_s)  # noqa: S311  # spreads load, guards nothing
+        keys = KeyFile(self.config.box.state_dir, destination.name)
 
         def transport() -> HttpTransport:
-            return HttpTransport(destination.url, box_id, destination.credential_file, destination.ca_file)
+            return transport_to(destination, box_id, keys)
 
         delivery = Delivery(
             destination.name,
@@ -188,6 +172,7 @@ class Agent:
             self.anchoring,
             destination.batch_records,
         )
+        delivery.signer = Signer(keys, box_id)
         delivery.first_contact_after_s = wait_s
         self.store.listen(delivery.wake)
         period_s = destination.heartbeat_s * phase(box_id)
@@ -203,6 +188,36 @@ class Agent:
         self.recorder.on_change(heartbeat.wake.set)
         self.deliveries.append(delivery)
         self.heartbeats.append(heartbeat)
+
+    def _append(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Put what people did to an instrument in the log; return where it stands there."""
+        place = appending.append(self.config, self.store, self.clock, request)
+        if request["event"] == LifecycleWord.COMMISSIONED:  # that may be where the rules in force come from by now
+            instrument = next(item for item in self.config.instruments if item.id == request["instrument"])
+            data = announcement(instrument, standing_rules(instrument, self.store))
+            with self.store.write() as change:
+                save_configured(change, instrument.id, self.clock.boot_id, self.clock.boottime_ns(), data)
+        return asdict(place)
+
+    def _reload(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """Have an agent with the config as it is now take the place of this one; refuse a config with mistakes."""
+        refuse_while_hung([name for name, bus in self.buses.items() if bus.stuck])
+        self.successor = reread(self.config)
+        log.info("the config was read again; taking it up")
+        self.stopping.set()
+        return {"config_hash": self.successor.hash}
+
+    def _send_again(self, request: Mapping[str, Any]) -> int:
+        """Have a destination get settled records once more; return how many."""
+        count = ask_again(self.store, request["destination"], request["which"], request["place"])
+        self._try_now(request)
+        return count
+
+    def _try_now(self, _request: Mapping[str, Any]) -> None:
+        """End the pauses after failures: there is a new key or something new to send."""
+        for delivery, heartbeat in zip(self.deliveries, self.heartbeats, strict=True):
+            for event in (delivery.again, delivery.wake, heartbeat.again, heartbeat.wake):
+                event.set()
 
     def _heartbeat_body(self, destination: str) -> dict[str, Any]:
         instruments = {item.id: self.recorder.live(item.id) for item in self.config.instruments}
@@ -220,11 +235,20 @@ class Agent:
         if self.store.damage:
             self._worker_died()  # the next start sets the database aside
             return
+        if self.reload_wanted.is_set():
+            self.reload_wanted.clear()
+            try:
+                self._reload({})
+            except AgentError as error:
+                log.error("the old config stays: %s. %s", error, error.hint)
         self._upkeep.do_what_is_due(self.recorder, self.anchoring)
-        hung = [bus for bus in self.buses.values() if bus.stuck]
-        for bus in hung:
+        hung = {name: bus for name, bus in self.buses.items() if bus.stuck}
+        for bus in hung.values():
             bus.tell_hung()
-        if all(worker.is_alive() and (not worker.stuck or worker in hung) for worker in self._workers):
+        if self._hung_buses.restart_due(hung):
+            self.restarting = True
+            self.stopping.set()
+        if all(worker.is_alive() and (not worker.stuck or worker in hung.values()) for worker in self._workers):
             notifier.alive()
         trouble = ", nothing can be written down" if self.recorder.storage_error else ""
         notifier.status(
@@ -232,8 +256,13 @@ class Agent:
         )
 
     @property
+    def _ports_held(self) -> bool:
+        """Whether a bus did not end: an agent in the same process could not open its port."""
+        return self.successor is not None and any(bus.is_alive() for bus in self.buses.values())
+
+    @property
     def _workers(self) -> list[Worker]:
-        return [*self.buses.values(), *self.deliveries, *self.heartbeats]
+        return [*self.buses.values(), *self.deliveries, *self.heartbeats, *self._learning]
 
     def _worker_died(self) -> None:
         self.failed = True
@@ -249,6 +278,8 @@ class Agent:
         self.recorder.checkpoint()
         if self.recorder.storage_error:
             log.critical("%d changes could not be written down and are lost", self.recorder.unsaved)
+            if not self.failed:
+                note_stop(self.config.box.state_dir, self.store, self.clock.boot_id, self.clock.boottime_ns())
         elif not self.failed:
             with suppress(StoreUnavailable), self.store.write() as change:
                 save_stop(change, self.store.epoch, self.clock.boottime_ns())
@@ -256,8 +287,3 @@ class Agent:
         self.store.close()
         self._lock.release()
         log.info("stopped")
-
-
-def _open_at_end(state: State) -> Earlier | None:
-    """Return the run that was open when a boot ended."""
-    return Earlier(state.boot_id, state.open_run.start_ns) if state.open_run is not None else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from instrument_agent.buffer.books import anchors
+from instrument_agent.buffer.books import anchors, configured_data
 from instrument_agent.buffer.calendar_days import (
     FAR_NS,
     BootSpan,
@@ -98,6 +98,9 @@ class Daybook:
         sums = day_sums(start_utc_ns, end_utc_ns, stretches)
         idle = idle_after(due.idle, sums)
         data = daily_summary(due.day, self._zone_name, sums, idle, self._levels_days)
+        # How much its figures may be relied on: the origin of the rules at the time the day is closed.
+        origin = configured_data(self._store, instrument_id).get("rules_origin")
+        data |= {} if origin is None else {"rules_origin": origin}
         following = NextDay(due.day + timedelta(days=1), first_number, idle)
         with self._store.write() as change:
             save_day(change, instrument_id, (state.boot_id, state.latest_ns), data, following)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,11 @@ class Notifier:
     def ready(self) -> None:
         """Say that start-up is complete."""
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the config is being taken up anew; ``ready`` follows."""
+        # The time is what systemd 253 and later want to see with it; earlier ones take no notice of it.
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """Say that the service is going down on purpose."""

@@ -6,11 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from instrument_agent import __version__
-from instrument_agent.buffer.books import LastEpoch, anchors, last_epoch, states, time_spent_ns
+from instrument_agent.buffer.books import LastEpoch, anchors, configured_data, states, time_spent_ns
 from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.calendar_days import next_day
+from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.outbox import Queue, queue_of, strange_epochs
-from instrument_agent.buffer.reader import Readable, Reader
+from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.stopnote import how_it_ended
 from instrument_agent.config import Config, InstrumentConfig
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.chronology import Chronology, Moment
@@ -20,6 +22,7 @@ from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
 from instrument_agent.poll.guard import Health
 from instrument_agent.poll.recorder import Watched
+from instrument_agent.standing_rules import standing_rules
 
 
 class LastRead:
@@ -33,6 +36,7 @@ class LastRead:
         """
         self._source = source
         self._idle = {item.id: _idle(source, item.id) for item in config.instruments}
+        self._origins = {item.id: _origin(source, item.id) for item in config.instruments}
         self._queues = {item.name: queue_of(source, item.name) for item in config.destinations}
         self._strange = strange_epochs(source)
 
@@ -41,6 +45,12 @@ class LastRead:
         with suppress(StoreUnavailable):
             self._idle[instrument_id] = _idle(self._source, instrument_id)
         return self._idle[instrument_id]
+
+    def rules_origin(self, instrument_id: str) -> str | None:
+        """Return how the rules an instrument is judged by came, as it was announced; None if it has none yet."""
+        with suppress(StoreUnavailable):
+            self._origins[instrument_id] = _origin(self._source, instrument_id)
+        return self._origins[instrument_id]
 
     def queue(self, destination: str) -> Queue:
         """Return how a destination stands."""
@@ -61,6 +71,10 @@ class LastRead:
         return Moment(None, None)
 
 
+def _origin(source: Readable, instrument_id: str) -> str | None:
+    return configured_data(source, instrument_id).get("rules_origin")
+
+
 def _idle(source: Readable, instrument_id: str) -> Idle:
     following = next_day(source, instrument_id)
     return Idle() if following is None else following.idle
@@ -69,7 +83,9 @@ def _idle(source: Readable, instrument_id: str) -> Idle:
 def instrument_now(config: InstrumentConfig, watched: Watched, now: Live, health: Health | None) -> dict[str, Any]:
     """Return everything `status` shows of one instrument."""
     spent = accounted_ms(watched, now)
-    total = sum(spent.values())
+    total, unknown = sum(spent.values()), spent[Activity.UNKNOWN]
+    # Before the first reading is settled there is nothing to take a share of, unless reading it fails.
+    told = unknown < total or (total and (health is None or health.failures))
     run = watched.state.open_run
     return {
         "instrument_id": config.id,
@@ -80,7 +96,7 @@ def instrument_now(config: InstrumentConfig, watched: Watched, now: Live, health
         "read_at_ms": watched.last.at_ns // NS_PER_MS if watched.last else None,
         "open_run": run and {"start_ms": run.start_ns // NS_PER_MS, "unseen_ms": run.unseen_ns // NS_PER_MS},
         "spent_ms": spent,
-        "coverage": round(1 - spent[Activity.UNKNOWN] / total, 6) if total else None,
+        "coverage": round(1 - unknown / total, 6) if told else None,
         "driver": health and asdict(health),
     }
 
@@ -89,7 +105,7 @@ def instrument_stopped(
     config: InstrumentConfig, state: State, reason: UnknownReason, source: Readable
 ) -> dict[str, Any]:
     """Return what is known of an instrument while no agent runs: what it did last, and that it is not seen now."""
-    rules = config.activity.rules()
+    rules = standing_rules(config, source).rules
     before = live(rules, state, state.latest_ns)
     now = Live(Activity.UNKNOWN, state.last_seen_ns, reason)
     watched = Watched(rules, state, spent_ns=time_spent_ns(source, config.id, state.boot_id))
@@ -119,10 +135,11 @@ def accounted_ms(watched: Watched, now: Live) -> dict[str, int]:
     return {activity.value: nanoseconds // NS_PER_MS for activity, nanoseconds in spent.items()}
 
 
-def idle_now(config: Config, instrument_id: str, last_read: LastRead) -> dict[str, int]:
-    """Return the streak of days without power up to the last closed day, and the policy's level it has reached."""
+def standing_now(config: Config, instrument_id: str, last_read: LastRead) -> dict[str, Any]:
+    """Return the streak of days without power up to the last closed day and its level, and where the rules are from."""
     streak = last_read.idle(instrument_id)
-    return asdict(streak) | {"idle_level": idle_level(streak, config.box.idle_levels_days)}
+    level = idle_level(streak, config.box.idle_levels_days)
+    return asdict(streak) | {"idle_level": level, "rules_origin": last_read.rules_origin(instrument_id)}
 
 
 def queues(config: Config, last_read: LastRead) -> list[dict[str, Any]]:
@@ -169,7 +186,7 @@ def heartbeat_body(
         "agent_version": __version__,
         "config_hash": config.hash,
         "instruments": [
-            {"instrument_id": name, **activity_now(live_now), **idle_now(config, name, last_read)}
+            {"instrument_id": name, **activity_now(live_now), **standing_now(config, name, last_read)}
             for name, live_now in instruments.items()
         ],
         "queue": asdict(last_read.queue(destination)),
@@ -182,15 +199,15 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
     Raises:
         StoreUnavailable: there is no database, or it cannot be read.
     """
-    reader = Reader(config.box.state_dir)
+    reader = look(config.box.state_dir)
     last_read, known = LastRead(reader, config), states(reader)
-    reason = _why_unseen(last_epoch(reader), boot_id)
+    reason = _why_unseen(how_it_ended(config.box.state_dir, reader), boot_id)
     latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)
     found = {
         "running": False,
         **box(config, anchors(reader, boot_id), last_read, boot_id, latest_ns),
         "instruments": [
-            instrument_stopped(item, known[item.id], reason, reader) | idle_now(config, item.id, last_read)
+            instrument_stopped(item, known[item.id], reason, reader) | standing_now(config, item.id, last_read)
             for item in config.instruments
             if item.id in known
         ],

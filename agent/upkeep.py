@@ -4,7 +4,9 @@ import logging
 
 from instrument_agent import __version__
 from instrument_agent.buffer.retention import PRUNE_EVERY_NS, prune
+from instrument_agent.buffer.stopnote import lay_down_note
 from instrument_agent.buffer.store import Start, Store
+from instrument_agent.buffer.traces import make_room, prune_traces
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
@@ -55,7 +57,7 @@ class Upkeep:
             recorder.checkpoint()
         if now_ns >= self._tend_at_ns:
             self._tend_at_ns = now_ns + TEND_EVERY_NS
-            self._store.tend()
+            self._tend()
         # What is not written down yet would be missing in the sums of a day that is never opened again.
         if now_ns >= self._days_at_ns and not recorder.storage_error:
             self._days_at_ns = now_ns + DAYS_EVERY_NS
@@ -67,6 +69,18 @@ class Upkeep:
     def _begin_epoch(self, at_ns: int) -> None:
         self._store.begin_epoch(Start(self._clock.boot_id, at_ns, __version__, self._config.hash))
         self._epoch_began_ns = at_ns
+        lay_down_note(self._config.box.state_dir)
+
+    def _tend(self) -> None:
+        """Look after the ballast; while the disk is full, the oldest traces make way for facts."""
+        if self._store.tend():
+            return
+        try:
+            gone = make_room(self._store)
+        except StoreUnavailable:  # told by the recorder
+            return
+        if gone:
+            log.warning("the disk is full; %d rows of the oldest traces made way", gone)
 
     def _close_days(self, recorder: Recorder) -> None:
         try:
@@ -83,5 +97,6 @@ class Upkeep:
                 self._begin_epoch(now_ns)
             utc = anchoring.utc(self._clock.boot_id, now_ns)
             prune(self._store, utc, [item.name for item in self._config.destinations])
+            prune_traces(self._store)
         except StoreUnavailable as error:
             log.warning("nothing was pruned: %s", error)

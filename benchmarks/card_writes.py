@@ -4,6 +4,7 @@ Needs root for the loop device. Time is simulated, so what the kernel would writ
 comes in fewer, larger pieces than on a live box; every commit is flushed as on a live box.
 """
 
+import random
 import subprocess
 import sys
 import tempfile
@@ -93,11 +94,13 @@ def live_a_day(folder: Path) -> int:
     for name in INSTRUMENTS:
         recorder.watch(name, Watched(rules, begin(BOOT, 0)))
     outboxes = [Outbox(store, name) for name in DESTINATIONS]
+    noise = random.Random(1)
     daybook = Daybook(store, "Asia/Shanghai", (30, 90, 180))
     for second in range(1, DAY_S + 1):
         clock.now_ns = second * NS_PER_S
         for number, name in enumerate(INSTRUMENTS):
-            recorder.take(name, Observation(clock.now_ns, {"power_w": power_w(second, number)}))
+            watts = round(power_w(second, number) + noise.gauss(0, 15), 1)  # the traces are not to compress too well
+            recorder.take(name, Observation(clock.now_ns, {"power_w": watts}))
         if second % 60 == 0:
             daybook.close_due({name: item.state for name, item in recorder.watched().items()})
         if second % 10 == 0:

@@ -30,17 +30,19 @@ class Ballast:
         log.warning("the disk is full; gave up the ballast of %d bytes", BALLAST_BYTES)
         return True
 
-    def take(self) -> None:
-        """Lay the ballast down, if it is not there and twice its size would still be free afterwards."""
+    def take(self) -> bool:
+        """Lay the ballast down, if it is not there and twice its size would still be free; say if it lies there."""
         try:
             if self._path.exists():
-                return
+                return True
             room = os.statvfs(self._path.parent)
             if room.f_bavail * room.f_frsize < 3 * BALLAST_BYTES:
-                return
+                return False
             with self._path.open("wb") as file:
                 # Reserves blocks without writing them, which wears out no card.
                 os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
         except OSError:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+            return False
+        return True

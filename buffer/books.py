@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from instrument_agent.buffer.chain import records_of
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.anchors import Anchor
@@ -12,7 +13,7 @@ from instrument_agent.core.canonical import canonical
 from instrument_agent.core.checkpoint import read_back, written
 from instrument_agent.core.ledger import Interval, totals_ns
 from instrument_agent.core.readings import Activity, UnknownReason
-from instrument_agent.core.records import Fact, RecordType, event_facts, time_anchor
+from instrument_agent.core.records import Fact, LifecycleWord, RecordType, event_facts, time_anchor
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.core.step import Event, State
 from instrument_agent.i18n import _
@@ -35,10 +36,14 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class LastEpoch:
-    """The epoch before this start; ``stopped_ns`` is None if the agent did not end it itself."""
+    """The epoch before this start; ``stopped_ns`` is None if the agent did not end it itself.
+
+    ``unsaved`` says that nothing could be written down any more when it did.
+    """
 
     boot_id: str
     stopped_ns: int | None
+    unsaved: bool = False
 
 
 def save_state(change: Transaction, instrument_id: str, state: State) -> None:
@@ -84,6 +89,22 @@ def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns
     )
     change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, data, instrument_id))
     return True
+
+
+def configured_data(source: Readable, instrument_id: str) -> dict[str, Any]:
+    """Return how an instrument was announced last (the data of its ``configured`` event); empty if never."""
+    rows = source.rows("select data from configured where instrument_id = ?", (instrument_id,))
+    return dict(json.loads(rows[0][0])) if rows else {}
+
+
+def newest_event(source: Readable, instrument_id: str, word: LifecycleWord) -> dict[str, Any]:
+    """Return the data of the newest ``lifecycle_event`` of one kind; empty if there is none."""
+    rows = source.rows(
+        "select body from records where type = ? and instrument_id = ? and json_extract(body, '$.data.event') = ?"
+        " order by id desc limit 1",
+        (RecordType.LIFECYCLE_EVENT.value, instrument_id, word.value),
+    )
+    return dict(json.loads(rows[0][0])["data"]) if rows else {}
 
 
 def save_anchor(change: Transaction, anchor: Anchor) -> None:
@@ -201,12 +222,12 @@ def checked_anchor(row: tuple[Any, ...]) -> Anchor:
 
 
 def run_records(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:
-    """Return the ``run_session`` records, oldest first, of one instrument or of all."""
-    rows = source.rows(
-        "select body from records where type = ? and (? is null or instrument_id = ?) order by id",
-        (RecordType.RUN_SESSION.value, instrument_id, instrument_id),
-    )
-    return [json.loads(body) for (body,) in rows]
+    """Return the ``run_session`` records, oldest first, of one instrument or of all.
+
+    Raises:
+        StoreDamaged: one of them is not what was written.
+    """
+    return records_of(source, RecordType.RUN_SESSION, instrument_id)
 
 
 def time_spent_ns(source: Readable, instrument_id: str, boot_id: str) -> dict[Activity, int]:

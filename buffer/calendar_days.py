@@ -1,12 +1,12 @@
 """Which day of each instrument is to be counted next, and the summaries of the days that were."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from instrument_agent.buffer.books import INTERVAL_COLUMNS, checked_interval, epochs
+from instrument_agent.buffer.chain import records_of
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
@@ -155,9 +155,9 @@ def intervals_between(source: Readable, instrument_id: str, boot_id: str, from_n
 
 
 def daily_summaries(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:
-    """Return the ``daily_summary`` records, oldest first, of one instrument or of all."""
-    rows = source.rows(
-        "select body from records where type = ? and (? is null or instrument_id = ?) order by id",
-        (RecordType.DAILY_SUMMARY.value, instrument_id, instrument_id),
-    )
-    return [json.loads(body) for (body,) in rows]
+    """Return the ``daily_summary`` records, oldest first, of one instrument or of all.
+
+    Raises:
+        StoreDamaged: one of them is not what was written.
+    """
+    return records_of(source, RecordType.DAILY_SUMMARY, instrument_id)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.core.canonical import NO_HASH
+from instrument_agent.core.records import RecordType
 from instrument_agent.i18n import _
 
 COLUMNS = "id, epoch, seq, type, instrument_id, body, hash"
@@ -60,6 +61,31 @@ def why_wrong(row: Row) -> str:
     record = json.loads(body)
     named = (record["epoch"], record["seq"], record["type"], record.get("instrument_id"))
     return "" if named == (epoch, seq, type_, instrument_id) else _("its columns do not fit it")
+
+
+def checked_record(row: Row) -> dict[str, Any]:
+    """Return the record of a row.
+
+    Raises:
+        StoreDamaged: it is not what was written.
+    """
+    if why_wrong(row):
+        raise damaged(_("record {seq} of epoch {epoch} is not what was written").format(seq=row[2], epoch=row[1]))
+    record: dict[str, Any] = json.loads(row[5])
+    return record
+
+
+def records_of(source: Readable, type_: RecordType, instrument_id: str | None = None) -> list[dict[str, Any]]:
+    """Return the records of a type, oldest first, of one instrument or of all.
+
+    Raises:
+        StoreDamaged: one of them is not what was written.
+    """
+    rows: list[Any] = source.rows(
+        f"select {COLUMNS} from records where type = ? and (? is null or instrument_id = ?) order by id",  # noqa: S608
+        (type_.value, instrument_id, instrument_id),
+    )
+    return [checked_record(row) for row in rows]
 
 
 def stands_for(record: dict[str, Any], digest: str) -> str:

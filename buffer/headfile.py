@@ -9,10 +9,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from instrument_agent.buffer.reader import Readable
+from instrument_agent.buffer.reader import HEAD_NAME, Readable
 from instrument_agent.core.rowsum import row_sum
-
-HEAD_NAME = "head.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,14 @@ from instrument_agent.i18n import _
 migrations = Migrations("instrument_agent")
 
 LIST = migrations.migrations_table
+LISTED = {"migration_set", "name", "applied_at"}
+"""The columns of the list of steps, which sqlite-utils reads by name."""
+OURS = {
+    "epochs": {"epoch", "boot_id", "started_ns"},
+    "records": {"epoch", "seq", "body", "hash"},
+    "checkpoints": {"instrument_id", "body", "sha256"},
+}
+"""Tables and columns that show a database to be ours; the names of the tables alone are anybody's."""
 Summed = dict[str, tuple[str, ...]]
 """Which columns the checksum of a row is made of, by table."""
 
@@ -119,6 +127,40 @@ def m005_checksums_of_days(db: sqlite_utils.Database) -> None:
     _sum_rows(db, SUMMED_DAYS)
 
 
+@migrations()
+def m006_traces(db: sqlite_utils.Database) -> None:
+    """Create the recent traces: ten-second buckets, and every reading around the edges of runs.
+
+    Without an index: a row is put at the end of its table, and that is all a checkpoint writes of it.
+    """
+    for table in ("buckets", "edges"):
+        db.table(table).create(
+            {"id": int, "instrument_id": str, "boot_id": str, "start_ms": int, "end_ms": int, "body": bytes},
+            pk="id",
+            not_null={"instrument_id", "boot_id", "start_ms", "end_ms", "body"},
+        )
+
+
+@migrations()
+def m007_proofs_and_repetitions(db: sqlite_utils.Database) -> None:
+    """Keep the newest signed head and receipt of each epoch, and what is to be sent once more."""
+    db.table("proofs").create(
+        {
+            "destination": str,
+            "epoch": str,
+            "seq": int,
+            "head_hash": str,
+            "signature": str,
+            "public_key": str,
+            "receipt": str,
+            "platform_key": str,
+        },
+        pk=("destination", "epoch"),
+        not_null={"seq", "head_hash", "signature", "public_key", "platform_key"},
+    )
+    db.table("repetitions").create({"destination": str, "record_id": int}, pk=("destination", "record_id"))
+
+
 def _sum_rows(db: sqlite_utils.Database, summed: Summed) -> None:
     for table, columns in summed.items():
         db.table(table).add_column("row_sum", str)
@@ -144,22 +186,65 @@ def refuse_strange(source: Readable, path: Path) -> None:
         StoreUnavailable: it is one of these, and is to be left as it is.
         StoreDamaged: it is ours, but the list of its schema steps is not as it was written.
     """
-    tables = {name for (name,) in source.rows("select name from sqlite_master where type = 'table'")}
-    known = [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
-    listed = "select name from _sqlite_migrations where migration_set = ? order by name"
-    applied = [name for (name,) in source.rows(listed, (migrations.name,))] if LIST in tables else []
-    tables -= {LIST}
-    if tables and not applied and not {"epochs", "records", "checkpoints"} & tables:
+    tables, known, applied = _tables(source), _known(), _applied(source)
+    ours = bool(applied) or any(columns <= _columns(source, table) for table, columns in OURS.items())
+    if tables and not ours:
         raise StoreUnavailable(
             _("{path} is a database, but not one of this agent").format(path=path),
-            _("move it away, or set box.state_dir to a directory of the agent's own"),
+            _("set box.state_dir to a directory of the agent's own; this file is left as it is"),
         )
     if set(known) < set(applied):
         raise StoreUnavailable(
             _("{path} was written by a newer version of the agent").format(path=path),
             _("install that version or a later one; the file is left as it is"),
         )
-    # By name to the letter: sqlite-utils reads this table by column names.
-    columns = {name for (name,) in source.rows("select name from pragma_table_info(?)", (LIST,))}
-    if tables and (applied != known[: len(applied) or 1] or not {"migration_set", "name", "applied_at"} <= columns):
+    if tables and (applied != known[: len(applied) or 1] or LISTED - _columns(source, LIST)):
         raise damaged(_("its list of schema steps"))
+
+
+def refuse_unready(source: Readable, path: Path) -> None:
+    """Refuse a database of ours that an agent of this version must have opened before anything can be read in it.
+
+    Raises:
+        StoreUnavailable: it is empty, or an older version wrote it.
+        StoreDamaged: a table is missing.
+    """
+    if not _tables(source):
+        raise StoreUnavailable(
+            _("{path} is empty: it is not a database of this agent yet").format(path=path),
+            _("start the agent: it fills it, and says if anything was lost; if this is a copy, take another one"),
+        )
+    if _applied(source) != _known():
+        raise StoreUnavailable(
+            _("{path} was written by an older version of the agent").format(path=path),
+            _("start this version once: it brings the file up to date"),
+        )
+    for table in sorted(_made() - _tables(source)):
+        raise damaged(_("its table {name} is gone").format(name=table))
+
+
+def _tables(source: Readable) -> set[str]:
+    return {name for (name,) in source.rows("select name from sqlite_master where type = 'table'")} - {LIST}
+
+
+def _columns(source: Readable, table: str) -> set[str]:
+    return {name for (name,) in source.rows("select name from pragma_table_info(?)", (table,))}
+
+
+def _known() -> list[str]:
+    return [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
+
+
+def _made() -> set[str]:
+    """Return the tables that all steps make."""
+    db = sqlite_utils.Database(memory=True)
+    migrations.apply(db)
+    return set(db.table_names()) - {LIST}
+
+
+def _applied(source: Readable) -> list[str]:
+    """Return the steps that were taken; none if the list of them is not as sqlite-utils makes it."""
+    if not {"migration_set", "name"} <= _columns(source, LIST):
+        return []
+    listed = f"select name from {LIST} where migration_set = ? order by name"  # noqa: S608  # a constant
+    return [name for (name,) in source.rows(listed, (migrations.name,))]

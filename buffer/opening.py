@@ -11,9 +11,26 @@ from pathlib import Path
 import sqlite_utils
 
 from instrument_agent.buffer import card
-from instrument_agent.buffer.migrations import migrations, refuse_strange, up_to_date
-from instrument_agent.buffer.reader import Reader, reading
+from instrument_agent.buffer.migrations import migrations, refuse_strange, refuse_unready, up_to_date
+from instrument_agent.buffer.reader import FILE_NAME, Reader, reading
 from instrument_agent.core.errors import StoreUnavailable
+
+
+def look(state_dir: Path, file_name: str = FILE_NAME) -> Reader:
+    """Open the database for somebody who only looks, whether an agent runs or not.
+
+    Raises:
+        StoreUnavailable: there is none, it is not ours, another version must open it first, or it cannot be read.
+        StoreDamaged: it is ours and damaged.
+    """
+    reader = Reader(state_dir, file_name)
+    try:
+        refuse_strange(reader, reader.path)
+        refuse_unready(reader, reader.path)
+    except StoreUnavailable:
+        reader.close()
+        raise
+    return reader
 
 
 def check_whose(state_dir: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from instrument_agent.buffer.chain import COLUMNS, Chain, judged, roots
+from instrument_agent.buffer.proofs import Proof, keep_proof
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Store, Transaction
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
@@ -62,7 +63,7 @@ class Outbox:
     """The log as one destination sees it."""
 
     def __init__(self, store: Store, destination: str) -> None:
-        self._store = store
+        self.store = self._store = store
         self._destination = destination
         with suppress(StoreUnavailable):  # a disk that takes nothing now is tried again when something is to be sent
             self._enter()
@@ -138,7 +139,9 @@ class Outbox:
                 with self._store.write() as change:
                     change.append(Fact(RecordType.FAULT, boot_id, at_ns, data))
 
-    def settle(self, through_id: int, refused: dict[int, str], boot_id: str, at_ns: int) -> None:
+    def settle(
+        self, through_id: int, refused: dict[int, str], boot_id: str, at_ns: int, proof: Proof | None = None
+    ) -> None:
         """Move the watermark to ``through_id``; ``refused`` maps record ids to the platform's reasons."""
         with self._store.write() as change:
             for record_id, reason in refused.items():
@@ -151,6 +154,8 @@ class Outbox:
                 "update destinations set acked_boot_id = ?, acked_at_ns = ? where name = ?",
                 (boot_id, at_ns, self._destination),
             )
+            if proof is not None:
+                keep_proof(change, self._destination, proof)
 
     def lost_there(self, acked_through: Mapping[str, int]) -> tuple[str, int] | None:
         """Return the oldest epoch the platform has less of than was settled here, and up to where it has it.

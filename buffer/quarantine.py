@@ -160,14 +160,14 @@ def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
     except sqlite3.Error as error:
         raise unusable(work, error) from error
     with store.write() as change:
-        data = json.dumps(rebuild(change, found, box_id).data(aside.name))
+        data = json.dumps(rebuild(change, found, box_id, read_head(state_dir)).data(aside.name))
         change.execute("insert into findings (data) values (?)", (data,))
     found.close()
     store.close()
     sync_directory(work)
     _rename(state_dir, aside)
     _finish(state_dir)
-    log.critical("the damaged database was kept as %s: %s", aside.name, data)
+    log.critical("the damaged database was set aside as %s", aside.name)
 
 
 def _free_name(state_dir: Path, utc_ns: int) -> Path:

@@ -1,5 +1,6 @@
 """Looking into the database without touching it, while the agent runs or after it has stopped."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,12 @@ from instrument_agent.i18n import _
 from instrument_agent.rights import join_hint
 
 FILE_NAME = "buffer.db"
+HEAD_NAME = "head.json"
+"""The end of the chain of records, noted a second time; it also shows that a database beside it is the agent's own."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+NO_JSON = "malformed JSON"
+SAYS_DAMAGE = (NO_JSON, "Could not decode", "no such table", "no such column")
+"""How errors begin that are damage although no code says so: the schema has been looked at when a table is read."""
 NO_PERMISSION = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH)
 MISTAKES = (
     sqlite3.SQLITE_ERROR,
@@ -81,6 +87,9 @@ class Reader:
         found = unusable(self.path, error)
         if isinstance(error, PermissionError) or _code(error) in NO_PERMISSION:
             found.hint = join_hint(self.path)
+            if os.access(self.path, os.R_OK) and not os.access(self.path.parent, os.W_OK):
+                hint = _("copy {name} and {name}-wal to a directory you may write to, and look there")
+                found.hint = hint.format(name=self.path.name)
         return found
 
 
@@ -100,6 +109,8 @@ def reading(path: Path, *, alone: bool = False) -> sqlite3.Connection:
 
 def our_mistake(error: sqlite3.Error) -> bool:
     """Say whether an error is one of the statement, and so of this agent, and not of the disk or the file."""
+    if str(error).startswith(NO_JSON):
+        return False
     if _code(error) is None:
         return not isinstance(error, sqlite3.OperationalError)
     return _code(error) in MISTAKES
@@ -107,18 +118,17 @@ def our_mistake(error: sqlite3.Error) -> bool:
 
 def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
     """Return the error that tells an operator what SQLite or the system said."""
+    if _code(error) == sqlite3.SQLITE_NOTADB and not (path.parent / HEAD_NAME).exists():
+        return StoreDamaged(
+            _("{path} is not a database of this agent, or its first bytes are damaged").format(path=path),
+            _("check that this is the right file; if it is: {hint}").format(hint=restart_hint()),
+        )
+    if _code(error) in DAMAGE or str(error).startswith(SAYS_DAMAGE):
+        return StoreDamaged(_("the database {path} is damaged: {error}").format(path=path, error=error), restart_hint())
     hint = _("look at the free space and the permissions there; do not delete it: it holds hours not yet delivered")
-    if _code(error) == sqlite3.SQLITE_NOTADB or "no such table" in str(error):
-        hint = _("this file is not a database of this agent: check box.state_dir, or move the file away")
-    elif "no such column" in str(error):
-        hint = _("an older version of the agent wrote it: start this one once, it brings the file up to date")
-    elif _code(error) == sqlite3.SQLITE_FULL:
+    if _code(error) == sqlite3.SQLITE_FULL:
         hint = _("make room on the card; what happens until then is kept in memory, and lost only if the agent ends")
-    message = _("the database {path} cannot be used: {error}").format(path=path, error=error)
-    # A text that is no UTF-8 is damage too, but the module that says so gives no code.
-    if _code(error) in DAMAGE or str(error).startswith("Could not decode"):
-        return StoreDamaged(message, hint if _code(error) == sqlite3.SQLITE_NOTADB else restart_hint())
-    return StoreUnavailable(message, hint)
+    return StoreUnavailable(_("the database {path} cannot be used: {error}").format(path=path, error=error), hint)
 
 
 def disk_fails(state_dir: Path, error: OSError) -> StoreUnavailable:
@@ -136,7 +146,10 @@ def damaged(what: str) -> StoreDamaged:
 
 def restart_hint() -> str:
     """Return what to do about a damaged database."""
-    return _("restart the agent: it sets the file aside, keeps all that can be verified, and says what was lost")
+    return _(
+        "start the agent again: it sets the file aside, keeps all that can be verified, and says what was lost;"
+        " if this is a copy, take another one"
+    )
 
 
 def _code(error: sqlite3.Error | OSError) -> int | None:

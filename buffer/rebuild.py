@@ -8,36 +8,65 @@ from itertools import pairwise
 
 from instrument_agent.buffer.books import EPOCH_COLUMNS
 from instrument_agent.buffer.chain import stands_for
+from instrument_agent.buffer.headfile import NotedHead
+from instrument_agent.buffer.proofs import PROOF_COLUMNS
 from instrument_agent.buffer.rebuilt_time import write_configured, write_days, write_resumable, write_time
 from instrument_agent.buffer.salvage import Found, Kept
 from instrument_agent.buffer.salvaged_log import first_of, in_order, last_seq, named_ends, offsets_of
 from instrument_agent.buffer.salvaged_rows import Outcome, checked, rows
 from instrument_agent.buffer.store import Transaction
+from instrument_agent.buffer.traces import save_again
 from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.core.records import Fact, Link, RecordType, sealed
 from instrument_agent.core.rowsum import row_sum
 
 
-def rebuild(change: Transaction, found: Found, box_id: str) -> Outcome:
-    """Write everything that verifies; ``change`` is a transaction of the new, empty database."""
+def rebuild(change: Transaction, found: Found, box_id: str, head: NotedHead | None) -> Outcome:
+    """Write everything that verifies.
+
+    ``change`` is a transaction of the new, empty database, ``head`` the end of the log as it was noted beside it.
+    """
     outcome = Outcome()
     rooted = _roots(change, found, outcome)
     epochs = in_order(found)
     offsets = offsets_of(found, epochs)
     ends = named_ends(found)
-    position = 0
+    position = skipped = 0
     for epoch in epochs:
-        position = offsets[epoch] if offsets is not None else position
+        begin = offsets[epoch] if offsets is not None else position
+        skipped += begin - position
         span = (*rooted.get(epoch, (0, NO_HASH)), *ends.get(epoch, (0, "")))
-        position = _epoch(change, found, epoch, span, (box_id, position, outcome))
+        position = _epoch(change, (found, first_of(found, epochs, epoch)), epoch, span, (box_id, begin, outcome))
+    outcome.more_records = _more_lost(change, found, head, position, skipped)
     _epoch_rows(change, found, epochs, outcome)
-    _watermarks(change, found, kept=offsets is not None, outcome=outcome)
+    # What is acknowledged, or was seen, up to a place behind the end is so up to the end: what comes now is new.
+    kept_to = position if offsets is not None else 0
+    _watermarks(change, found, kept_to, outcome)
     write_time(change, found, outcome)
     write_configured(change, found)
-    write_days(change, found, kept=offsets is not None, outcome=outcome)
+    write_days(change, found, kept_to, outcome)
     write_resumable(change, found, epochs[-1] if epochs else "", outcome)
+    _evidence(change, found)
+    outcome.unread = found.unread - {"records"}
     return outcome
+
+
+def _more_lost(change: Transaction, found: Found, head: NotedHead | None, position: int, skipped: int) -> int | None:
+    """Return how many records are lost of which nothing is known but that there were some; None if not even that.
+
+    The head file says how long the log was; up to ``position`` it is there now, but for what was ``skipped``.
+    """
+    earlier = found.ask(
+        "select coalesce(sum(json_extract(body, '$.data.more_records_lost')), 0) from kept where type = 'fault'"
+    )[0][0]
+    skipped = max(0, skipped - int(earlier))  # of what was lost before another fault tells
+    if head is None:
+        return None if "records" in found.unread and not skipped else skipped
+    newest = change.execute("select coalesce(max(seq), 0) from records where epoch = ?", (head.epoch,))
+    last: int = newest.fetchone()[0]
+    named_by_it = max(0, head.seq - last)  # a fault of its own tells of these
+    return skipped + max(0, head.id - position - named_by_it)
 
 
 def _roots(change: Transaction, found: Found, outcome: Outcome) -> dict[str, tuple[int, str]]:
@@ -48,18 +77,24 @@ def _roots(change: Transaction, found: Found, outcome: Outcome) -> dict[str, tup
 
 
 def _epoch(
-    change: Transaction, found: Found, epoch: str, span: tuple[int, str, int, str], context: tuple[str, int, Outcome]
+    change: Transaction,
+    source: tuple[Found, Kept],
+    epoch: str,
+    span: tuple[int, str, int, str],
+    context: tuple[str, int, Outcome],
 ) -> int:
     """Write the records of an epoch and the marks of the lost ones; return the log position of its last.
 
-    ``span`` is its root (seq and hash) and its end (likewise), as far as they are known.
+    ``source`` has a record near its beginning, ``span`` is its root (seq and hash) and its end (likewise), as far as
+    they are known.
     """
+    found, before = source
     box_id, offset, outcome = context
     root_seq, link, named_seq, named_hash = span
     for item in found.records("epoch = ? and seq <= ? order by seq", epoch, root_seq):
         _insert(change, offset + item.record["seq"], item)
     end = max(last_seq(found, epoch), named_seq, root_seq)
-    before, after = first_of(found, epoch), None
+    after: Kept | None = None
     following = found.records("epoch = ? and seq > ? order by seq", epoch, root_seq)
     for seq in range(root_seq + 1, end + 1):
         if after is None or after.record["seq"] < seq:
@@ -106,32 +141,49 @@ def _insert(change: Transaction, id_: int, kept: Kept) -> None:
 def _epoch_rows(change: Transaction, found: Found, epochs: list[str], outcome: Outcome) -> None:
     """Write the epochs with what their records say of them; only their number and orderly end are in no record."""
     known = {row[1]: row for row in checked(found, "epochs", 5, outcome)}
+    outcome.epochs = [epoch for epoch in known if epoch not in epochs]
     filled: list[int] = []
     for epoch in epochs:
         filled.append(known[epoch][0] if epoch in known else (filled[-1] if filled else 0) + 1)
     if any(later <= earlier for earlier, later in pairwise(filled)):
         filled = list(range(1, len(epochs) + 1))
     for number, epoch in zip(filled, epochs, strict=True):
-        first = first_of(found, epoch).record
-        started_ns, stopped_ns = known[epoch][3:5] if epoch in known else (first["at_ms"] * NS_PER_MS, None)
+        first = first_of(found, epochs, epoch).record
+        # The boot is that of its first record, be that only a mark: then its times may be of another clock.
+        fits = epoch in known and known[epoch][2] == first["boot_id"]
+        started_ns, stopped_ns = known[epoch][3:5] if fits else (first["at_ms"] * NS_PER_MS, None)
         row = (number, epoch, first["boot_id"], started_ns, stopped_ns)
-        said = first["data"].get("agent_version"), first["data"].get("config_hash")
+        data = first["data"] if first["epoch"] == epoch else {}
+        said = data.get("agent_version"), data.get("config_hash")
         change.execute(
             f"insert into epochs ({EPOCH_COLUMNS}, agent_version, config_hash) values (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             (*row, row_sum(*row), *said),
         )
 
 
-def _watermarks(change: Transaction, found: Found, *, kept: bool, outcome: Outcome) -> None:
-    """Write how far each destination has got; one that cannot be told is asked about everything again."""
-    for name, acked_id, boot_id, at_ns, noted in checked(found, "destinations", 2, outcome):
-        row = (name, acked_id, boot_id, at_ns, noted) if kept else (name, 0, None, None, row_sum(name, 0))
+def _evidence(change: Transaction, found: Found) -> None:
+    """Write what proves and explains the records: each carries its own signature or checksum."""
+    for row in rows(found, "proofs"):
+        change.execute(f"insert or ignore into proofs ({PROOF_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+    for table in ("buckets", "edges"):
+        for row in rows(found, table):
+            save_again(change, table, row)
+
+
+def _watermarks(change: Transaction, found: Found, kept_to: int, outcome: Outcome) -> None:
+    """Write how far each destination has got; one that cannot be told is asked about everything again.
+
+    Places in the log are kept up to ``kept_to``.
+    """
+    for name, acked_id, boot_id, at_ns, _noted in checked(found, "destinations", 2, outcome):
+        through = min(acked_id, kept_to)
+        row = (name, through, *((boot_id, at_ns) if through else (None, None)), row_sum(name, through))
         change.execute(
             "insert or ignore into destinations (name, acked_id, acked_boot_id, acked_at_ns, row_sum)"
             " values (?, ?, ?, ?, ?)",
             row,
         )
-    if kept:
+    if kept_to:
         for row in rows(found, "dead_letters"):
             change.execute(
                 "insert or ignore into dead_letters select ?, ?, ? where ? in (select id from records)"

@@ -49,9 +49,10 @@ def write_configured(change: Transaction, found: Found) -> None:
             )
 
 
-def write_days(change: Transaction, found: Found, *, kept: bool, outcome: Outcome) -> None:
+def write_days(change: Transaction, found: Found, kept_to: int, outcome: Outcome) -> None:
     """Write which day each instrument counts next; what does not fit its checksum follows from its last summary.
 
+    Places in the log are kept up to ``kept_to``.
     A midnight that is lost is put down anew when it is needed; then it says so by its place in the log (``after_id``).
     """
     for item in found.records("type = ? order by json_extract(body, '$.data.day')", RecordType.DAILY_SUMMARY.value):
@@ -63,7 +64,7 @@ def write_days(change: Transaction, found: Found, *, kept: bool, outcome: Outcom
     for row in checked(found, "days", 5, outcome):
         save_next_day(change, row[0], checked_day(row))
     for boot_id, utc_ns, boottime_ns, after_id, _sum in checked(found, "midnights", 4, outcome):
-        values = (boot_id, utc_ns, boottime_ns, after_id if kept else 0)
+        values = (boot_id, utc_ns, boottime_ns, min(after_id, kept_to))
         change.execute(
             f"insert or ignore into midnights ({MIDNIGHT_COLUMNS}) values (?, ?, ?, ?, ?)",  # noqa: S608
             (*values, row_sum(*values)),
@@ -72,21 +73,21 @@ def write_days(change: Transaction, found: Found, *, kept: bool, outcome: Outcom
 
 def write_resumable(change: Transaction, found: Found, last_epoch: str, outcome: Outcome) -> None:
     """Write what each instrument resumes from, and fill holes in its chain of intervals with unknown time."""
-    boot_id = first_of(found, last_epoch).record["boot_id"] if last_epoch else ""
+    boot_id = first_of(found, [last_epoch], last_epoch).record["boot_id"] if last_epoch else ""
     states: dict[str, State] = {}
     for instrument_id, body, sha256 in rows(found, "checkpoints"):
         try:
             states[instrument_id] = read_back(body, sha256)
         except (ValueError, TypeError, KeyError, AttributeError):
             outcome.bad_rows += 1
-    ends = _filled_up(change)
+    ends = _filled_up(change, outcome)
     told = "select instrument_id, min(at_ms) from kept where boot_id = ? and instrument_id is not null group by 1"
     for name, at_ms in found.ask(told, boot_id):
         ends.setdefault((name, boot_id), at_ms * NS_PER_MS)
     for (instrument_id, boot), end_ns in ends.items():
         state = states.get(instrument_id)
         if state is not None and state.boot_id == boot:
-            _fill(change, instrument_id, boot, (end_ns, state.line.open.start_ns))
+            outcome.holes += _fill(change, instrument_id, boot, (end_ns, state.line.open.start_ns))
         elif state is None and boot == boot_id:
             states[instrument_id] = _unknown_from(boot, end_ns)
     for instrument_id, state in states.items():
@@ -94,7 +95,7 @@ def write_resumable(change: Transaction, found: Found, last_epoch: str, outcome:
         outcome.rows += 1
 
 
-def _filled_up(change: Transaction) -> dict[tuple[str, str], int]:
+def _filled_up(change: Transaction, outcome: Outcome) -> dict[tuple[str, str], int]:
     """Fill the holes between intervals; return where the chain of each (instrument, boot) ends."""
     ends: dict[tuple[str, str], int] = {}
     holes: list[tuple[str, str, tuple[int, int]]] = []
@@ -105,14 +106,16 @@ def _filled_up(change: Transaction) -> dict[tuple[str, str], int]:
             holes.append((instrument_id, boot_id, (reached_ns, start_ns)))
         ends[instrument_id, boot_id] = max(reached_ns, end_ns)
     for hole in holes:
-        _fill(change, *hole)
+        outcome.holes += _fill(change, *hole)
     return ends
 
 
-def _fill(change: Transaction, instrument_id: str, boot_id: str, hole_ns: tuple[int, int]) -> None:
+def _fill(change: Transaction, instrument_id: str, boot_id: str, hole_ns: tuple[int, int]) -> bool:
+    """Fill a hole; say whether there is one that an interval must have left (records have whole milliseconds only)."""
     if hole_ns[0] < hole_ns[1]:
         hole = Interval(*hole_ns, Activity.UNKNOWN, UnknownReason.STORAGE_FAULT)
         save_interval(change, instrument_id, boot_id, hole)
+    return hole_ns[1] - hole_ns[0] >= NS_PER_MS
 
 
 def _unknown_from(boot_id: str, at_ns: int) -> State:

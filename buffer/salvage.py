@@ -63,10 +63,13 @@ class Found:
         self._kept.execute(KEPT)
         self._kept.execute("create index by_link on kept (prev_hash)")
         self._kept.execute("begin")
+        self.unread: set[str] = set()
+        """The tables of which some rows could not be read: nobody knows how many."""
         self._source: sqlite3.Connection | None = None
         with suppress(*BROKEN):  # so little of it is left that SQLite does not open it: the bytes are
             self._source = reading(damaged, alone=True)
             self._source.text_factory = bytes
+            self._source.execute("pragma writable_schema=on")  # or SQLite reads nothing of a file that was cut off
         doubtful = [row for row in self._rows("records", "id, body, hash") if not self._take(row[0], row[1], row[2])]
         for body, digest in _in_the_bytes(damaged):
             self._take(None, body, digest)
@@ -99,8 +102,8 @@ class Found:
             self._source.close()
 
     def _rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-        if self._source is not None:
-            yield from rows_of(self._source, table, columns)
+        if self._source is None or not (yield from rows_of(self._source, table, columns)):
+            self.unread.add(table)
 
     def _take(self, id_: int | None, body: object, digest: object) -> bool:
         """Keep a record if it verifies; False if it is one, as far as it looks, that does not."""
@@ -131,17 +134,22 @@ class Found:
         return None if len(body) > MENDED_BYTES else _with_one_bit_turned(body, noted)
 
 
-def rows_of(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that can be read: from the front, from the back, and between them one by one."""
+def rows_of(connection: sqlite3.Connection, table: str, columns: str) -> Generator[tuple[Any, ...], None, bool]:
+    """Yield the rows that can be read: from the front, from the back, and between them one by one.
+
+    Returns:
+        Whether nothing was in the way.
+    """
     wanted = f"select rowid, {columns} from {table}"  # noqa: S608  # names of ours
     after = yield from _until_broken(connection, f"{wanted} order by rowid")
     if after is None:
-        return
+        return True
     before = yield from _until_broken(connection, f"{wanted} where rowid > {after} order by rowid desc")
     if not after and not before:
-        return  # nothing of this table can be reached
+        return False  # nothing of this table can be reached
     for rowid in range(after + 1, min(before or after + TRIED_ONE_BY_ONE, after + TRIED_ONE_BY_ONE)):
         yield from _until_broken(connection, f"{wanted} where rowid = {rowid}")
+    return False
 
 
 def _until_broken(connection: sqlite3.Connection, sql: str) -> Generator[tuple[Any, ...], None, int | None]:

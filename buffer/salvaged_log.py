@@ -3,9 +3,10 @@
 from instrument_agent.buffer.salvage import Found, Kept
 
 
-def first_of(found: Found, epoch: str) -> Kept:
-    """Return the first record of an epoch that was found."""
-    return next(found.records("epoch = ? order by seq limit 1", epoch))
+def first_of(found: Found, epochs: list[str], epoch: str) -> Kept:
+    """Return the first record of an epoch that was found, or else of the next one (``epochs`` in their order)."""
+    there = epochs[epochs.index(epoch) :]
+    return next(kept for one in there for kept in found.records("epoch = ? order by seq limit 1", one))
 
 
 def in_order(found: Found) -> list[str]:
@@ -27,6 +28,9 @@ def in_order(found: Found) -> list[str]:
             after = before.get(epoch, "")
             order.insert(order.index(after) + 1 if after in order else len(order), epoch)
             left.remove(epoch)
+    for epoch in tuple(order):  # of some only the name is left, in the first record of the next
+        if (named := before.get(epoch, "")) and named not in order:
+            order.insert(order.index(epoch), named)
     return order
 
 
@@ -59,9 +63,9 @@ def offsets_of(found: Found, epochs: list[str]) -> dict[str, int] | None:
 
 
 def last_seq(found: Found, epoch: str) -> int:
-    """Return the highest seq that was found of an epoch."""
-    highest: int = found.ask("select max(seq) from kept where epoch = ?", epoch)[0][0]
-    return highest
+    """Return the highest seq that was found of an epoch; 0 if nothing was."""
+    highest: int | None = found.ask("select max(seq) from kept where epoch = ?", epoch)[0][0]
+    return highest or 0
 
 
 def _firsts(found: Found) -> list[Kept]:

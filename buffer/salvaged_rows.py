@@ -6,7 +6,10 @@ from typing import Any
 
 from instrument_agent.buffer.books import ANCHOR_COLUMNS, EPOCH_COLUMNS, INTERVAL_COLUMNS
 from instrument_agent.buffer.calendar_days import DAY_COLUMNS, MIDNIGHT_COLUMNS
+from instrument_agent.buffer.faults import UNKNOWN
+from instrument_agent.buffer.proofs import PROOF_COLUMNS
 from instrument_agent.buffer.salvage import Found
+from instrument_agent.buffer.traces import TRACE_IN_HEX
 from instrument_agent.core.rowsum import row_sum
 
 WANTED = {
@@ -19,29 +22,49 @@ WANTED = {
     "roots": "epoch, seq, hash, row_sum",
     "days": DAY_COLUMNS,
     "midnights": MIDNIGHT_COLUMNS,
+    "buckets": TRACE_IN_HEX,
+    "edges": TRACE_IN_HEX,
+    "proofs": PROOF_COLUMNS,
 }
 """The tables besides the records, and their columns in the order used here."""
 
 
+TOLD = 50
+"""So many stretches and epochs are named: a record is to stay as short as those that are found in the bytes."""
+
+
 @dataclass(slots=True)
 class Outcome:
-    """How much was kept and what was lost; ``lost`` are stretches of records (epoch, from_seq, to_seq)."""
+    """How much was kept and what is known to be lost.
+
+    ``lost`` are stretches of records (epoch, from_seq, to_seq), ``more_records`` counts those of which no more is known
+    (None: nothing tells how many), ``epochs`` are those of which no record is left, ``holes`` are stretches of time
+    whose intervals are gone, ``unread`` are tables of which some rows could not be read.
+    """
 
     records: int = 0
     rows: int = 0
     bad_rows: int = 0
+    holes: int = 0
+    more_records: int | None = 0
     lost: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
     def data(self, file_name: str) -> dict[str, Any]:
-        """Return what the ``fault`` record says."""
+        """Return what the ``fault`` record says: numbers that can be shown, and where they may not be all."""
+        more = UNKNOWN if self.more_records is None else self.more_records
         return {
             "kind": "database_damaged",
             "file": file_name,
             "records_kept": self.records,
             "records_lost": sum(item["to_seq"] - item["from_seq"] + 1 for item in self.lost),
-            "lost": self.lost[:100],
+            "lost": self.lost[:TOLD],
             "rows_kept": self.rows,
-            "rows_lost": self.bad_rows,
+            "rows_lost": max(self.bad_rows, self.holes),
+            **({"more_records_lost": more} if more else {}),
+            **({"epochs_lost": self.epochs[:TOLD]} if self.epochs else {}),
+            **({"unread": sorted(self.unread)} if self.unread else {}),
         }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from instrument_agent.buffer import card
 from instrument_agent.buffer.ballast import Ballast
+from instrument_agent.buffer.faults import told
 from instrument_agent.buffer.headfile import NotedHead, write_head
 from instrument_agent.buffer.opening import check_whose, stand_in, writing
 from instrument_agent.buffer.reader import FILE_NAME, disk_fails, our_mistake, restart_hint, unusable
@@ -137,9 +138,9 @@ class Store:
                 (row_sum(added.lastrowid, epoch, start.boot_id, start.at_ns, None), added.lastrowid),
             )
             change.append(Fact(RecordType.EPOCH_STARTED, start.boot_id, start.at_ns, data))
-            told = change.execute("select data from findings order by id").fetchall()
-            for found in [*(json.loads(text) for (text,) in told), *self._found]:
-                log.error("fault: %s", json.dumps(found))
+            findings = change.execute("select data from findings order by id").fetchall()
+            for found in [*(json.loads(text) for (text,) in findings), *self._found]:
+                log.error("fault: %s", told(found))
                 change.append(Fact(RecordType.FAULT, start.boot_id, start.at_ns, found))
             change.execute("delete from findings")
         self._next_epoch = str(uuid.uuid4())
@@ -220,9 +221,9 @@ class Store:
             (self._state_dir / SUSPECT_NAME).write_text(what, encoding="utf-8")
         self.damage = what
 
-    def tend(self) -> None:
-        """Lay down the ballast again if it was given up and there is room."""
-        self._ballast.take()
+    def tend(self) -> bool:
+        """Lay down the ballast again if it was given up and there is room; False if there is none."""
+        return self._ballast.take()
 
     def close(self) -> None:
         """Close the database."""

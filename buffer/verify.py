@@ -17,11 +17,14 @@ from instrument_agent.buffer.headfile import NotedHead, lost_tail
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.verify_days import Books, DayProof
 from instrument_agent.buffer.verify_sessions import COUNTED, GAP, SessionProof
+from instrument_agent.buffer.verify_signatures import signatures
+from instrument_agent.buffer.verify_untold import Told
 from instrument_agent.core.anchors import Anchor, contradict
 from instrument_agent.core.errors import StoreDamaged
 from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.core.records import time_anchor
 from instrument_agent.core.rowsum import row_sum
+from instrument_agent.core.step import State
 from instrument_agent.i18n import _
 
 SHOWN = 200
@@ -39,8 +42,20 @@ class Report:
     faults: list[dict[str, Any]] = field(default_factory=list)
     """Every fault that the log tells of, with its place; the marks of lost records are only counted."""
     count: int = 0
+    broken: int = 0
+    """So many of the differences are records that are not what was written, or not in their place."""
+    keys: list[dict[str, str]] = field(default_factory=list)
+    """The public keys with which signatures were checked: ``destination``, ``of`` (box or platform), ``public_key``."""
+    unsigned: str = ""
+    """Why signatures could not be checked here."""
     head: bool | None = None
     """Whether the log ends as the head file says; None if there was none to be trusted."""
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the log itself tells that records were lost."""
+        told = any(fault.get(name) for fault in self.faults for name in ("records_lost", "more_records_lost", "to_seq"))
+        return told or bool(self.unproven["lost_records"])
 
     def differs(self, sentence: str) -> None:
         """Note a difference."""
@@ -58,12 +73,14 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
     report = Report()
     books = _books(source, report)
     known = _anchors(source, report)
-    _checkpoints(source, report, books)
+    resumed = _checkpoints(source, report, books)
     _chain_of_time(report, books)
     told: set[tuple[str, int, int, str]] = set()
+    all_told = Told()
     days, sessions = DayProof(source, books, report), SessionProof(source, books, report)
     for number, (id_, record) in enumerate(_records(source, report)):
         progress(number + 1)
+        all_told.take(record)
         if record["type"] in COUNTED or record["type"] == GAP:
             sessions.judge(id_, record)
         elif record["type"] == "time_anchor":
@@ -75,9 +92,11 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
             days.begin(record)
         elif record["type"] == "fault" and record["data"].get("kind") != "record_lost":
             report.faults.append(record["data"] | {"in_epoch": record["epoch"], "in_seq": record["seq"]})
-    days.finish(source, whole=not report.unproven["lost_records"])
+    days.finish(source, whole=not report.lossy)
+    all_told.settle(source, books, resumed, report)
     _times(report, known, told)
     _watermarks(source, report)
+    signatures(source, report)
     _end(source, report, head)
     return report
 
@@ -91,6 +110,7 @@ def _records(source: Readable, report: Report) -> Iterator[tuple[int, dict[str, 
         faults = list(judged(chain, rooted, row))
         for fault in faults:
             sentence = _("record {seq} of epoch {epoch}: {why}")
+            report.broken += 1
             report.differs(sentence.format(seq=fault.seq, epoch=fault.epoch, why=fault.why))
         if any(fault.seq == seq and fault.epoch == epoch for fault in faults):
             ended = (epoch, seq, digest)
@@ -100,7 +120,7 @@ def _records(source: Readable, report: Report) -> Iterator[tuple[int, dict[str, 
         report.unproven["lone_records"] += alone
         report.proven["records"] += not alone
         report.unproven["lost_records"] += record["data"].get("kind") == "record_lost"
-        if seq == 1 and ended is not None:
+        if seq == 1 and ended is not None and record["data"].get("kind") != "record_lost":
             _begins_after(report, record, ended, rooted)
         ended = (epoch, seq, stands_for(record, digest))
         yield id_, record
@@ -138,14 +158,17 @@ def _anchors(source: Readable, report: Report) -> list[Anchor]:
     return known
 
 
-def _checkpoints(source: Readable, report: Report, books: Books) -> None:
+def _checkpoints(source: Readable, report: Report, books: Books) -> dict[str, State]:
     """Check what is resumed from, and put the interval that is still open at the end of each chain."""
     try:
-        for instrument_id, state in states(source).items():
-            report.proven["checkpoints"] += 1
-            books.setdefault((instrument_id, state.boot_id), []).append(state.line.open)
+        resumed = states(source)
     except StoreDamaged as error:
         report.differs(str(error))
+        return {}
+    for instrument_id, state in resumed.items():
+        report.proven["checkpoints"] += 1
+        books.setdefault((instrument_id, state.boot_id), []).append(state.line.open)
+    return resumed
 
 
 def _chain_of_time(report: Report, books: Books) -> None:
@@ -166,6 +189,8 @@ def _times(report: Report, known: list[Anchor], told: set[tuple[str, int, int, s
     for anchor in known:
         if _told(anchor.boot_id, time_anchor(anchor)) in told:
             report.proven["anchors"] += 1
+        elif report.lossy:
+            report.unproven["anchors"] += 1
         else:
             report.differs(_("a time anchor of boot {boot} is in no record").format(boot=anchor.boot_id))
     for before, after in pairwise(known):
@@ -180,6 +205,13 @@ def _watermarks(source: Readable, report: Report) -> None:
             report.differs(_("the watermark of {name} does not fit its checksum").format(name=name))
         elif acked_id > last_id:
             report.differs(_("the watermark of {name} lies beyond the last record").format(name=name))
+    strange = (
+        "select destination, record_id from dead_letters where record_id not in (select id from records)"
+        " or record_id > coalesce((select acked_id from destinations where name = destination), 0)"
+    )
+    for name, record_id in source.rows(strange):
+        sentence = _("{name} cannot have refused record {id}: it was never settled there")
+        report.differs(sentence.format(name=name, id=record_id))
 
 
 def _end(source: Readable, report: Report, head: NotedHead | None) -> None:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 CUT_MS = 1
 """Each sum is cut to a millisecond."""
 
+READABLE = "select id, type, instrument_id, iif(json_valid(body), body, '{}') as body from records"
+"""The records; one that is no JSON any more, of which the chain tells, says nothing."""
+
 Books = dict[tuple[str, str], list[Interval]]
 """The intervals of each (instrument, boot), in order."""
 
@@ -80,13 +83,13 @@ class DayProof:
         self._pruned = bool(source.rows("select 1 from roots limit 1"))
         # An instrument is watched from its first record on; a chain that begins later was cut off by pruning.
         begun = source.rows(
-            "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"
-            " from records where type = 'lifecycle_event' group by instrument_id"
+            "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"  # noqa: S608
+            f" from ({READABLE}) where type = 'lifecycle_event' group by instrument_id"
         )
         self._watched_from = {name: (boot_id, at_ms) for name, boot_id, at_ms, _id in begun}
         # What a damaged file lost of its rows is missing in the days before; they cannot be judged by what is left.
         self._lost_before_id = source.rows(
-            "select coalesce(max(id), 0) from records where type = 'fault'"
+            f"select coalesce(max(id), 0) from ({READABLE}) where type = 'fault'"  # noqa: S608  # a constant
             " and json_extract(body, '$.data.kind') = 'database_damaged' and json_extract(body, '$.data.rows_lost') > 0"
         )[0][0]
 

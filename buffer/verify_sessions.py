@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from instrument_agent.buffer.books import epochs
 from instrument_agent.buffer.reader import Readable
-from instrument_agent.buffer.verify_days import Books
+from instrument_agent.buffer.verify_days import READABLE, Books
 from instrument_agent.core.errors import StoreDamaged
 from instrument_agent.core.ledger import Interval, totals_ns
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
@@ -41,12 +41,13 @@ class SessionProof:
         self._rooted = acked and bool(source.rows("select 1 from roots limit 1"))
         self._acked = acked
         damage = (
-            "select coalesce(max(id), 0) from records where type = 'fault' and json_extract(body, '$.data.kind') = ?"
+            f"select coalesce(max(id), 0) from ({READABLE})"  # noqa: S608  # a constant
+            " where type = 'fault' and json_extract(body, '$.data.kind') = ?"
         )
         self._damaged_before_id: int = source.rows(damage, ("database_damaged",))[0][0]
         watched = (
-            "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"
-            " from records where type = 'lifecycle_event' group by instrument_id"
+            "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"  # noqa: S608
+            f" from ({READABLE}) where type = 'lifecycle_event' group by instrument_id"
         )
         self._watched_from = {name: (boot_id, at_ms) for name, boot_id, at_ms, _id in source.rows(watched)}
         self._oldest: dict[str, str] = {}

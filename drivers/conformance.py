@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from instrument_agent.core.errors import AgentError, ConfigError, DeviceUnavailable
 from instrument_agent.core.readings import Channel
@@ -29,9 +29,10 @@ from instrument_agent.drivers.trials import (
     left_over,
     read_in_time,
 )
-from instrument_agent.drivers.units import endings_of, ends_in
+from instrument_agent.drivers.units import ends_in, name_in
 from instrument_agent.i18n import _
-from instrument_agent.tables.binding import takes_options
+from instrument_agent.tables.binding import kinds_of, takes_options
+from instrument_agent.tables.mistakes import Unfit
 
 MEMBERS = {"open": (), "read": (TIMEOUT_S,), "close": ()}
 CYCLES = 2
@@ -135,12 +136,13 @@ def check_members(driver: type[Any], options: Mapping[str, Any]) -> None:
 def check_options(driver: type[Any], options: Mapping[str, Any]) -> None:
     """Fail unless `check` could tell a mistake in the config file from the driver's fields alone."""
     del options
-    if not takes_options(driver):
-        raise Failed(_("it is no dataclass"), _("put @dataclass before the class, and its options into typed fields"))
+    try:
+        hints = kinds_of(driver)
+    except Unfit as unfit:
+        raise Failed(unfit.problem, unfit.hint) from None
     document = (driver.__doc__ or "").strip()
     if not document or document.startswith(f"{driver.__name__}("):  # what dataclass writes by itself
         raise Failed(_("it has no docstring"), _("say what it reads, and from what"))
-    hints = get_type_hints(driver)
     loose = [item.name for item in fields(driver) if item.init and hints.get(item.name) in (None, Any, object)]
     if loose:
         raise Failed(
@@ -172,7 +174,7 @@ def _check_channel(channel: Channel) -> None:
     if not ends_in(channel.name, channel.unit):
         raise Failed(
             _("{name} does not end in its unit {unit}").format(name=channel.name, unit=channel.unit),
-            _("call it {name}").format(name=f"{channel.name}_{endings_of(channel.unit)[0]}"),
+            _("call it {name}").format(name=name_in(channel.name, channel.unit)),
         )
     if not (math.isfinite(channel.low) and math.isfinite(channel.high) and channel.low < channel.high):
         raise Failed(

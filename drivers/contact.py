@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from gpiozero import InputDevice
 
@@ -23,6 +23,8 @@ class ContactDriver:
     ``pin`` is a BCM number. With ``active_low`` the contact lies between the pin and ground (pull-up), else between
     the pin and 3.3 V (pull-down). A state counts once it has lasted ``debounce_s`` within the read.
     """
+
+    alone: ClassVar[tuple[str, ...]] = ("pin",)
 
     pin: int = field(metadata={"low": LOWEST_PIN, "high": HIGHEST_PIN})
     active_low: bool = True

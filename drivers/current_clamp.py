@@ -4,15 +4,16 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import gpiozero
 
-from instrument_agent.core.errors import ConfigError, DeviceUnavailable
+from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.gpio import ensure_pins, pin_errors
 from instrument_agent.drivers.rms import ClampState, Samples, above_floor, fault_of, rms
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit
 
 CHIPS = {"mcp3004": (10, 4), "mcp3008": (10, 8), "mcp3204": (12, 4), "mcp3208": (12, 8)}
 """Bits and inputs of each chip (Microchip DS21295, DS21298)."""
@@ -33,6 +34,8 @@ class CurrentClampDriver:
     scale), ``open_bias`` (the input does not idle at half), ``undersampled`` (the box was too busy).
     """
 
+    alone: ClassVar[tuple[str, ...]] = ("spi_device", "adc_channel")
+
     ct_ratio: float = field(metadata={"low": 0.001, "high": 100_000})
     burden_ohm: float = field(metadata={"low": 0.001, "high": 100_000})
     ct_turns: int = field(default=1, metadata={"low": 1, "high": 100})
@@ -49,9 +52,10 @@ class CurrentClampDriver:
     def __post_init__(self) -> None:
         bits, inputs = CHIPS[self.chip]
         if self.adc_channel >= inputs:
-            raise ConfigError(
+            raise Unfit(
                 _("{chip} has no input {channel}").format(chip=self.chip, channel=self.adc_channel),
                 _("its inputs are 0 to {last}").format(last=inputs - 1),
+                ("adc_channel",),
             )
         # Code = 2^bits * volts / reference, and never more than 2^bits - 1 (DS21295, 4.2).
         self._full_scale = 2**bits - 1

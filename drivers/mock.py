@@ -5,6 +5,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from instrument_agent.core.errors import ConfigError, DeviceUnavailable
@@ -12,9 +13,12 @@ from instrument_agent.core.readings import Channel, UnknownReason, Value
 from instrument_agent.drivers.trace import BadRow, recorded_rows, trace_channels
 from instrument_agent.drivers.units import unit_of
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit
 
 HUGE = 1e9
 """What is played is as credible as whoever wrote it meant it to be, within this."""
+ROWS_LOOKED_AT = 1000
+"""A channel that is no number in the first so many rows of a recording is taken for a raw state."""
 FAULTS = ("unavailable", "nonsense", "absent", "error", "hang")
 
 
@@ -37,29 +41,31 @@ class MockDriver:
 
     def __post_init__(self) -> None:
         if bool(self.script) == (self.trace is not None):
-            raise ConfigError(
+            raise Unfit(
                 _("a mock instrument needs either a script or a trace"),
                 _('script = [20.0, 1500.0, "unavailable"] or trace = "recorded.csv"'),
+                ("trace",) if self.script else (),
             )
-        for item in self.script:
+        for number, item in enumerate(self.script):
             if isinstance(item, str) and item not in FAULTS:
-                raise ConfigError(
+                raise Unfit(
                     _("{item} is no fault a mock instrument knows").format(item=item),
                     _("known: {names}").format(names=", ".join(FAULTS)),
+                    ("script", number),
                 )
         self._times_s: list[float] = []
         self._items: list[Mapping[str, Value] | str] = []
         self._length_s = 0.0
         self._started_s: float | None = None
-        self._recorded: tuple[str, ...] | None = None
+        self._recorded: dict[str, str] | None = None
 
     @property
     def channels(self) -> Sequence[Channel]:
         """The one channel, or those of the recording."""
         if self._recorded is None:
-            self._recorded = self._channels_of_trace()
-        names = [(name, unit_of(name)) for name in self._recorded] or [(self.channel, self.unit)]
-        return [Channel(name, unit, -HUGE, HUGE) for name, unit in names]
+            self._recorded = self._units_of_trace()
+        units = self._recorded or {self.channel: self.unit}
+        return [Channel(name, unit, -HUGE, HUGE) for name, unit in units.items()]
 
     def open(self) -> None:
         """Load what is to be played; time starts at the first open and goes on over reopening."""
@@ -97,13 +103,20 @@ class MockDriver:
             return "error" if found is UnknownReason.DRIVER_ERROR else "unavailable"
         return {self.channel: found["value"]} if "value" in found else found
 
-    def _channels_of_trace(self) -> tuple[str, ...]:
+    def _units_of_trace(self) -> dict[str, str]:
+        """Return the channels of a recording with their units: a number whose name ends in none is a ratio."""
+        if self.trace is None:
+            return {}
         try:
-            return trace_channels(self.trace) if self.trace is not None else ()
+            units = {name: unit_of(name) for name in trace_channels(self.trace)}
+            rows = islice(recorded_rows(self.trace), ROWS_LOOKED_AT) if "" in units.values() else ()
+            for values in (found for _at_s, found in rows if not isinstance(found, UnknownReason)):
+                units |= {name: units[name] or "1" for name, value in values.items() if isinstance(value, float)}
         except BadRow:
             raise
         except ConfigError:  # not on this machine: a config file may be checked on another
-            return ()
+            return {}
+        return units
 
     def _fault(self, name: str) -> Mapping[str, Value]:
         if name == "unavailable":

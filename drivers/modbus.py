@@ -5,14 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instrument_agent.core.errors import ConfigError, DeviceUnavailable
+from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.block_reads import Block, blocks, without_gaps
 from instrument_agent.drivers.modbus_line import Line, Question, rtu_over_tcp_line, serial_line, tcp_line
-from instrument_agent.drivers.profile_file import BAUD, PARITY, STOP_BITS, Profile, load_profile, read_profile
+from instrument_agent.drivers.profile_file import (
+    BAUD,
+    PARITY,
+    STOP_BITS,
+    Profile,
+    check_profile,
+    load_profile,
+    read_profile,
+)
 from instrument_agent.drivers.registers import RATIOS, Register, decode
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import Unfit
+from instrument_agent.tables.mistakes import Unfit, together
 
 DEFAULT_PROFILE = "eastron-sdm120"
 RATIO = {"low": 0.001, "high": 100_000}
@@ -27,7 +35,7 @@ class ModbusDriver:
     not given; so are the ratios of the transformers (which some meters can be asked for), 1 where nobody knows.
     """
 
-    profile: str = DEFAULT_PROFILE
+    profile: str = field(default=DEFAULT_PROFILE, metadata={"check": check_profile})
     profile_file: Path | None = None
     registers: list[Register] = field(default_factory=list)
     ct_ratio: float | None = field(default=None, metadata=RATIO)
@@ -43,9 +51,10 @@ class ModbusDriver:
 
     def __post_init__(self) -> None:
         if bool(self.port) == bool(self.host):
-            raise ConfigError(
+            raise Unfit(
                 _("a Modbus meter needs either a port or a host"),
                 _('port = "/dev/serial/by-id/..." for a serial adapter, host = "192.0.2.10" for Modbus TCP'),
+                at=("host",) if self.host else (),
             )
         if self.port and self.rtu_over_tcp:
             raise Unfit(_("goes with a host, not with a port"), at=("rtu_over_tcp",))
@@ -65,8 +74,9 @@ class ModbusDriver:
         return [register.as_channel() for register in self._registers]
 
     def open(self) -> None:
-        """Open the line, if no other meter on it has done so."""
-        self._line().open(timeout_s=1.0)
+        """Open the port, if no other meter on it has done so; a connection is made by a read, within its time."""
+        if self.port:
+            self._line().open(timeout_s=0.0)
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
         """Read all registers of the profile; what the meter refuses gives no channels.
@@ -104,10 +114,17 @@ class ModbusDriver:
 
     def _known(self) -> Profile:
         """Return what is known of the device, from the one place that says it."""
-        said = [self.profile != DEFAULT_PROFILE, self.profile_file is not None, bool(self.registers)]
-        if sum(said) > 1:
-            raise ConfigError(
-                _("profile, profile_file and registers exclude each other"), _("keep the one that is meant")
+        said = {
+            "profile": self.profile != DEFAULT_PROFILE,
+            "profile_file": self.profile_file is not None,
+            "registers": bool(self.registers),
+        }
+        places = [key for key, is_said in said.items() if is_said]
+        if len(places) > 1:
+            raise Unfit(
+                _("profile, profile_file and registers exclude each other"),
+                _("keep the one that is meant"),
+                at=(places[0],),
             )
         if self.profile_file is not None:
             return read_profile(self.profile_file)
@@ -116,7 +133,8 @@ class ModbusDriver:
         try:
             return Profile(register=self.registers)
         except Unfit as unfit:
-            raise Unfit(unfit.problem, unfit.hint, ("registers", *unfit.at[1:])) from None
+            wrong = (unfit, *unfit.others)
+            raise together([Unfit(item.problem, item.hint, ("registers", *item.at[1:])) for item in wrong]) from None
 
     def _given_ratios(self, profile: Profile) -> dict[str, float]:
         """Return the ratios that need not be asked for: the config's, and 1 where the meter does not know either."""

@@ -1,18 +1,18 @@
 """What is known of a model of meter: one TOML file each, ours in the folder ``profiles``, or the technician's own."""
 
 import tomllib
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from instrument_agent.core.errors import ConfigError
 from instrument_agent.drivers.registers import WORDS, Register, check_texts
 from instrument_agent.i18n import _
 from instrument_agent.tables.binding import bind
 from instrument_agent.tables.file import read_config_file
-from instrument_agent.tables.mistakes import InvalidConfig, Notebook, Unfit, nearest
+from instrument_agent.tables.mistakes import InvalidConfig, Notebook, Unfit, nearest, together
 
 SUFFIX = ".toml"
 MOST_REGISTERS = 125
@@ -62,26 +62,41 @@ class Profile:
         if not self.register:
             raise Unfit(_("there is no register to read"), at=("register",))
         seen: set[str] = set()
+        wrong: list[Unfit] = []
         for number, register in enumerate(self.register):
-            here = ("register", number)
-            if register.channel in seen:
-                raise Unfit(_("this channel is there twice"), at=(*here, "channel"))
-            seen.add(register.channel)
-            if WORDS[register.type] > self.max_registers:
-                problem = _("type {type} does not fit into max_registers ({limit})")
-                raise Unfit(problem.format(type=register.type, limit=self.max_registers), at=(*here, "type"))
-            if register.function is None and self.function is None:
-                hint = _("1 coils, 2 discrete inputs, 3 holding registers, 4 input registers")
-                raise Unfit(_("this key is required"), hint, at=(*here, "function"))
             try:
-                replace(register, function=register.function or self.function)
+                self._check(register, seen)
             except Unfit as unfit:
-                raise Unfit(unfit.problem, unfit.hint, (*here, *unfit.at)) from None
+                wrong.append(unfit.below(("register", number)))
+            seen.add(register.channel)
+        if wrong:
+            raise together(wrong)
+
+    def _check(self, register: Register, seen: Container[str]) -> None:
+        """Check a register, ``seen`` being the channels of those before it."""
+        if register.channel in seen:
+            raise Unfit(_("this channel is there twice"), at=("channel",))
+        if WORDS[register.type] > self.max_registers:
+            problem = _("type {type} does not fit into max_registers ({limit})")
+            raise Unfit(problem.format(type=register.type, limit=self.max_registers), at=("type",))
+        if register.function is None and self.function is None:
+            hint = _("1 coils, 2 discrete inputs, 3 holding registers, 4 input registers")
+            raise Unfit(_("this key is required"), hint, at=("function",))
+        replace(register, function=register.function or self.function)
 
     @cached_property
     def registers(self) -> tuple[Register, ...]:
         """All registers, each with its function."""
         return tuple(replace(item, function=item.function or self.function) for item in self.register)
+
+
+def check_profile(name: str) -> None:
+    """Check that a profile of this name ships with the product."""
+    names = profile_names()
+    if name not in names:
+        known = _("known profiles: {names}").format(names=", ".join(names))
+        hint = " ".join(part for part in (nearest(name, names), known) if part)
+        raise Unfit(_("there is no meter profile {name}").format(name=name), hint)
 
 
 def profile_names() -> list[str]:
@@ -93,16 +108,10 @@ def load_profile(name: str) -> Profile:
     """Return a profile that ships with the product by its name or an alias.
 
     Raises:
-        ConfigError: there is none of that name.
+        Unfit: there is none of that name.
     """
-    file = _files().get(name) or _aliases().get(name)
-    if file is None:
-        known = _("known profiles: {names}").format(names=", ".join(profile_names()))
-        raise ConfigError(
-            _("there is no meter profile {name}").format(name=name),
-            " ".join(part for part in (nearest(name, profile_names()), known) if part),
-        )
-    with as_file(file) as path:
+    check_profile(name)
+    with as_file(_files().get(name) or _aliases()[name]) as path:
         return read_profile(path)
 
 
@@ -119,7 +128,7 @@ def read_profile(path: Path) -> Profile:
         try:
             return Profile(**values)
         except Unfit as unfit:
-            book.note(unfit.at, unfit.problem, unfit.hint)
+            book.note_unfit((), unfit)
     raise InvalidConfig(book.mistakes)
 
 

@@ -14,7 +14,8 @@ class Driver(Protocol):
     the same ``host`` and ``tcp_port``, share one bus and are read one after the other by one thread.
 
     Besides the four members it may have a property ``warnings``: sentences that `check` shows the technician, for
-    options that are allowed and yet deserve a second look.
+    options that are allowed and yet deserve a second look. A class variable ``alone`` names the options that together
+    name what it cannot share, as ``("pin",)``: two instruments that give them the same values are a mistake.
     """
 
     @property

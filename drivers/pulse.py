@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from gpiozero import InputDevice
 
@@ -37,6 +37,8 @@ class PulseDriver:
     ``pin`` and ``active_low`` are as for a contact. S0 pulses and pauses last at least 30 ms (IEC 62053-31); levels
     shorter than ``bounce_s`` are no pulses.
     """
+
+    alone: ClassVar[tuple[str, ...]] = ("pin",)
 
     pin: int = field(metadata={"low": LOWEST_PIN, "high": HIGHEST_PIN})
     pulses_per_kwh: float = field(metadata={"low": 0.001, "high": 1_000_000})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from instrument_agent.core.readings import Channel, Value
+from instrument_agent.drivers.units import check_ending
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import Unfit, shortened
 
@@ -98,6 +99,7 @@ class Register:
             raise Unfit(_("must not be 0"), at=("scale",))
         self._check_no_value()
         if self.states is None:
+            check_ending(self.channel, self.unit)
             self._check_range()
         else:
             self._check_codes(self.states)

@@ -21,7 +21,7 @@ def open_port(  # noqa: PLR0913  # a line has this many settings
     raises both for the moment of opening; only a udev rule for the port can keep it from that.
 
     Raises:
-        DeviceUnavailable: it is not there, may not be opened, or somebody else has it.
+        DeviceUnavailable: it is not there, may not be opened, somebody else has it, or it does not know a setting.
     """
     try:
         port = serial.Serial(
@@ -36,6 +36,7 @@ def open_port(  # noqa: PLR0913  # a line has this many settings
         port.dtr, port.rts = dtr, rts
         port.port = name
         port.open()
+        _check_parity(port, parity)
     except (OSError, ValueError, termios.error) as error:
         raise DeviceUnavailable(
             _("the port {port} cannot be opened: {error}").format(port=name, error=error),
@@ -44,8 +45,23 @@ def open_port(  # noqa: PLR0913  # a line has this many settings
     return port
 
 
+def _check_parity(port: serial.Serial, parity: str) -> None:
+    """Close the port again if it does not have this parity.
+
+    Drivers drop what they do not know, and the C library of Debian calls that an error (EINVAL) only where nothing
+    else, such as the baud rate, has changed with it.
+    """
+    flags = termios.tcgetattr(port.fileno())[2]
+    found = "N" if not flags & termios.PARENB else "O" if flags & termios.PARODD else "E"
+    if found != parity:
+        port.close()
+        raise ValueError(_("the adapter does not know parity {parity}").format(parity=parity))
+
+
 def _open_hint(port: Path, error: Exception) -> str:
-    number = getattr(error, "errno", None)
+    number = getattr(error, "errno", None) or (*error.args, None)[0]  # termios.error has no errno of its own
+    if isinstance(error, ValueError) or number == errno.EINVAL:
+        return _("the adapter cannot be set like this: choose other settings, on the device too, or another adapter")
     if number in (errno.EAGAIN, errno.EBUSY):  # locked by flock, or by TIOCEXCL
         return _("another program or instrument uses this port: sudo fuser -v {port}").format(port=port)
     if number != errno.EACCES:

@@ -6,15 +6,16 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import ClassVar, NewType
 
 import serial
 
-from instrument_agent.core.errors import ConfigError, DeviceUnavailable
+from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.serial_port import open_port
-from instrument_agent.drivers.text_lines import LineSplitter, Wanted, wanted
+from instrument_agent.drivers.text_lines import LineSplitter, Wanted, check_values, wanted
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit, together
 
 Raw = NewType("Raw", str)
 """Text that may hold control characters, which the config file allows in no plain ``str``."""
@@ -32,6 +33,12 @@ ACTING_QUERIES = ("*TST?", "*CAL?")
 _PLAIN = re.compile(r"[ -~]+")
 
 
+def check_allowed(texts: object) -> None:
+    """Check which texts may be sent besides queries."""
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        raise Unfit(_("allow must be a list of texts"), _('allow = ["READ POWER"]'))
+
+
 @dataclass
 class SerialTextDriver:
     """Values found by regular expressions in the lines of an instrument.
@@ -42,33 +49,31 @@ class SerialTextDriver:
     than the pause between two lines.
     """
 
+    alone: ClassVar[tuple[str, ...]] = ("port",)
+
     port: str
-    values: list[dict[str, str]]
+    values: list[dict[str, str]] = field(metadata={"check": check_values})
     baud: int = field(default=9600, metadata={"low": 300, "high": 921600})
     parity: str = field(default="N", metadata={"choices": ("N", "E", "O")})
     stop_bits: int = field(default=1, metadata={"choices": (1, 2)})
     data_bits: int = field(default=8, metadata={"choices": (7, 8)})
     encoding: str = field(default="ascii", metadata={"choices": ("ascii", "latin-1", "utf-8", "gbk")})
     terminator: Raw = Raw("\n")
-    allow: list[str] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list, metadata={"check": check_allowed})
     dtr: bool = False
     rts: bool = False
 
     def __post_init__(self) -> None:
         if not self.port:
-            raise ConfigError(_("an instrument that sends text needs a port"), _('port = "/dev/serial/by-id/..."'))
+            problem = _("an instrument that sends text needs a port")
+            raise Unfit(problem, _('port = "/dev/serial/by-id/..."'), ("port",))
         self._terminator = self._ending()
-        if not isinstance(self.values, list) or not self.values:
-            raise ConfigError(
-                _("there are no values to read"),
-                'values = [{ channel = "power_w", unit = "W", pattern = "P=([0-9.]+)" }]',
-            )
+        try:
+            check_values(self.values)
+        except Unfit as unfit:
+            raise unfit.below(("values",)) from None
+        check_allowed(self.allow)
         self._wanted: list[Wanted] = [wanted(table) for table in self.values]
-        names = [item.channel for item in self._wanted]
-        if len(set(names)) < len(names):
-            raise ConfigError(_("two values have the same channel"))
-        if not isinstance(self.allow, list) or not all(isinstance(text, str) and text for text in self.allow):
-            raise ConfigError(_("allow must be a list of texts"), _('allow = ["READ POWER"]'))
         self._queries = self._checked_queries()
         self._port: serial.Serial | None = None
         self._heard = LineSplitter(self._terminator, midway=True)
@@ -122,9 +127,10 @@ class SerialTextDriver:
             port.close()
 
     def _ending(self) -> bytes:
-        problem = ConfigError(
+        problem = Unfit(
             _("the terminator must be 1 to {count} characters").format(count=LONGEST_TERMINATOR),
             _('"\\n", "\\r\\n" or "\\r": see the manual of the instrument'),
+            ("terminator",),
         )
         if not isinstance(self.terminator, str) or not 1 <= len(self.terminator) <= LONGEST_TERMINATOR:
             raise problem
@@ -137,20 +143,26 @@ class SerialTextDriver:
         queries = list(dict.fromkeys(item.query for item in self._wanted))
         if queries == [""]:
             return []
-        if "" in queries:
-            raise ConfigError(
-                _("some values have a query and some have none"), _("either all are asked for, or all are listened to")
-            )
-        for query in queries:
-            self._check_query(query)
+        wrong: list[Unfit] = []
+        for number, item in enumerate(self._wanted):
+            try:
+                self._check_query(item.query)
+            except Unfit as unfit:
+                wrong.append(unfit.below(("values", number, "query")))
+        if wrong:
+            raise together(wrong)
         return queries
 
     def _check_query(self, query: str) -> None:
+        if not query:
+            raise Unfit(
+                _("some values have a query and some have none"), _("either all are asked for, or all are listened to")
+            )
         if query in self.allow:
             try:
                 query.encode(self.encoding)
             except UnicodeError:
-                raise ConfigError(
+                raise Unfit(
                     _("{query} cannot be sent as {encoding}").format(query=repr(query), encoding=self.encoding)
                 ) from None
             return
@@ -158,7 +170,7 @@ class SerialTextDriver:
         parts = [part.strip() for part in query.split(";")]
         harmless = all(part.endswith("?") and part.upper() not in ACTING_QUERIES for part in parts)
         if not harmless or not _PLAIN.fullmatch(query) or self.terminator in query:
-            raise ConfigError(
+            raise Unfit(
                 _("{query} is no query: the box only watches").format(query=repr(query)),
                 _('a query ends in "?"; if this one changes nothing on the instrument, name it under allow'),
             )

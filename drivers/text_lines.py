@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.readings import Value
+from instrument_agent.drivers.units import check_ending
 from instrument_agent.i18n import _
+from instrument_agent.tables.mistakes import Unfit, together
 
 LONGEST_LINE = 512
 LONGEST_PATTERN = 200
@@ -46,45 +47,71 @@ class Wanted:
         return float(text) if _NUMBER.fullmatch(text) else None
 
 
+def check_values(tables: object) -> None:
+    """Check the ``values`` of the config file; everything that is wrong with them is told at once."""
+    if not isinstance(tables, list) or not tables:
+        raise Unfit(
+            _("there are no values to read"),
+            'values = [{ channel = "power_w", unit = "W", pattern = "P=([0-9.]+)" }]',
+        )
+    wrong: list[Unfit] = []
+    seen: set[str] = set()
+    for number, table in enumerate(tables):
+        try:
+            channel = wanted(table).channel
+        except Unfit as unfit:
+            wrong.append(unfit.below((number,)))
+            continue
+        if channel in seen:
+            wrong.append(Unfit(_("two values have the same channel"), at=(number, "channel")))
+        seen.add(channel)
+    if wrong:
+        raise together(wrong)
+
+
 def wanted(table: object) -> Wanted:
     """Return one table of ``values`` as it stands in the config file.
 
     Raises:
-        ConfigError: a key is missing, unknown or of no use.
+        Unfit: a key is missing, unknown or of no use.
     """
     example = _('for example { channel = "power_w", unit = "W", query = "POW?", pattern = "(.+)" }')
     if not isinstance(table, Mapping) or not all(isinstance(text, str) for text in table.values()):
-        raise ConfigError(_("each of the values must be a table of texts"), example)
+        raise Unfit(_("each of the values must be a table of texts"), example)
     for key in table:
         if key not in _KEYS:
-            raise ConfigError(_("a value has no key {key}").format(key=key), ", ".join(_KEYS))
-    channel, pattern = table.get("channel", ""), table.get("pattern", "")
+            raise Unfit(_("a value has no key {key}").format(key=key), ", ".join(_KEYS), (key,))
+    channel, pattern, unit = table.get("channel", ""), table.get("pattern", ""), table.get("unit", "")
     if not _CHANNEL.fullmatch(channel):
-        raise ConfigError(_("a value needs a channel: small letters, digits and underscores"), example)
+        problem = _("a value needs a channel: small letters, digits and underscores")
+        raise Unfit(problem, example, ("channel",))
+    check_ending(channel, unit)
     if not pattern:
-        raise ConfigError(_("the value {channel} needs a pattern").format(channel=channel), example)
-    return Wanted(channel, table.get("unit", ""), table.get("query", ""), _compiled(channel, pattern))
+        raise Unfit(_("the value {channel} needs a pattern").format(channel=channel), example, ("pattern",))
+    return Wanted(channel, unit, table.get("query", ""), _compiled(channel, pattern))
 
 
 def _compiled(channel: str, text: str) -> re.Pattern[str]:
-    problem = _("the pattern of {channel} cannot be used: {why}")
+    problem, at = _("the pattern of {channel} cannot be used: {why}"), ("pattern",)
     if len(text) > LONGEST_PATTERN:
-        raise ConfigError(problem.format(channel=channel, why=_("it is too long")))
+        raise Unfit(problem.format(channel=channel, why=_("it is too long")), at=at)
     try:
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(
-            problem.format(channel=channel, why=error), _("in quotes '...' a backslash stands for itself")
+        raise Unfit(
+            problem.format(channel=channel, why=error), _("in quotes '...' a backslash stands for itself"), at
         ) from error
     if _repeats_a_repeat(text):
-        raise ConfigError(
+        raise Unfit(
             problem.format(channel=channel, why=_("a repeat inside a repeat may search for ever")),
             _("write it without a group that is repeated"),
+            at,
         )
     if "value" not in pattern.groupindex and pattern.groups != 1:
-        raise ConfigError(
+        raise Unfit(
             problem.format(channel=channel, why=_("it has no group for the value, or several")),
             _("put the value in brackets, and name the group if there are several: (?P<value>...)"),
+            at,
         )
     return pattern
 

@@ -69,10 +69,19 @@ def trace_rows(path: Path) -> Iterator[tuple[float, float]]:
         header = next(reader, None)
         if header is not None and _cells(header) != HEADER:
             raise _bad_header(path)
-        for line, at_s, row in _timed(path, reader, 1):
-            if not _is_finite(row[1]):
+        last_s = -LATEST_S
+        for line, row in enumerate(reader, start=2):
+            try:
+                at_text, value_text = row
+                at_s, value = float(at_text), float(value_text)
+            except ValueError:
+                at_s = value = math.nan
+            if last_s <= at_s <= LATEST_S and math.isfinite(value):
+                last_s = at_s
+                yield at_s, value
+            elif row:
+                _time(path, line, row, 1, last_s)
                 raise BadRow(path, line, _("not two numbers: {row}").format(row=_shown(row)))
-            yield at_s, float(row[1])
 
 
 def trace_channels(path: Path) -> tuple[str, ...]:
@@ -186,19 +195,23 @@ def _reader(path: Path) -> Iterator[Iterator[list[str]]]:
 
 def _timed(path: Path, reader: Iterable[list[str]], width: int) -> Iterator[tuple[int, float, list[str]]]:
     """Yield every row after the header with its line and its time; it has ``width`` cells beside the time."""
-    last_s = -math.inf
+    last_s = -LATEST_S
     for line, row in enumerate(reader, start=2):
-        if not row:
-            continue
-        if len(row) != width + 1 or not _is_finite(row[0]):
-            raise BadRow(path, line, _wrong_row(width).format(row=_shown(row), count=width + 1))
-        at_s = float(row[0])
-        if abs(at_s) > LATEST_S:
-            raise BadRow(path, line, _("the time is out of range: {row}").format(row=_shown(row)))
-        if at_s < last_s:
-            raise BadRow(path, line, _("{at} s comes after {last} s: time goes backwards").format(at=at_s, last=last_s))
-        last_s = at_s
-        yield line, at_s, row
+        if row:
+            last_s = _time(path, line, row, width, last_s)
+            yield line, last_s, row
+
+
+def _time(path: Path, line: int, row: list[str], width: int, last_s: float) -> float:
+    """Return the time of a row, or say what is wrong with it."""
+    if len(row) != width + 1 or not _is_finite(row[0]):
+        raise BadRow(path, line, _wrong_row(width).format(row=_shown(row), count=width + 1))
+    at_s = float(row[0])
+    if abs(at_s) > LATEST_S:
+        raise BadRow(path, line, _("the time is out of range: {row}").format(row=_shown(row)))
+    if at_s < last_s:
+        raise BadRow(path, line, _("{at} s comes after {last} s: time goes backwards").format(at=at_s, last=last_s))
+    return at_s
 
 
 def _shown(row: Sequence[str]) -> str:

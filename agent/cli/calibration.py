@@ -1,25 +1,22 @@
 """The options of ``instrument-agent replay`` that learn the rules from the trace itself."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from instrument_agent.commission.findings import Profile
 from instrument_agent.commission.learning import learn
+from instrument_agent.commission.recorded import Recording
 from instrument_agent.commission.verdict import Certainty, Proposal
 from instrument_agent.core.errors import ConfigError
-from instrument_agent.core.readings import NS_PER_S, Observation, Reading
-from instrument_agent.drivers.trace import reading_of, recorded_rows, trace_channels, trace_rows
 from instrument_agent.i18n import _
 
 Window = tuple[float, float]
 
 
-def _window(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Window | None:
+def window(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Window | None:
     """Read START:END, two times of the trace's own clock in seconds."""
     if value is None:
         return None
@@ -41,9 +38,9 @@ _OPTIONS = (
         help=_("the kind of load, if you know"),
     ),
     click.option(
-        "--standby", metavar="START:END", callback=_window, help=_("when it stood by, in seconds of the trace")
+        "--standby", metavar="START:END", callback=window, help=_("when it stood by, in seconds of the trace")
     ),
-    click.option("--running", metavar="START:END", callback=_window, help=_("when it ran, in seconds of the trace")),
+    click.option("--running", metavar="START:END", callback=window, help=_("when it ran, in seconds of the trace")),
     click.option("--scale", type=float, default=1.0, show_default=True, help=_("multiply every value by this first")),
     click.option("--offset", type=float, default=0.0, show_default=True, help=_("then add this to every value")),
 )
@@ -54,48 +51,6 @@ def calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The readings of a trace, from the start each time they are asked for; ``channel`` is scaled and shifted."""
-
-    path: Path
-    channel: str
-    scale: float = 1.0
-    offset: float = 0.0
-
-    def readings(self) -> Iterator[Reading]:
-        """Yield the readings as the core takes them.
-
-        Raises:
-            BadRow: a row of the trace is not a reading.
-            ConfigError: the trace has no such channel.
-        """
-        channels = trace_channels(self.path)
-        if channels and self.channel not in channels:
-            raise ConfigError(
-                _("the trace {path} has no channel {channel}").format(path=self.path, channel=self.channel),
-                _("give --channel: one of {names}").format(names=", ".join(channels)),
-            )
-        read = map(reading_of, recorded_rows(self.path)) if channels else map(self._observed, trace_rows(self.path))
-        return read if (self.scale, self.offset) == (1.0, 0.0) else map(self._changed, read)
-
-    def __iter__(self) -> Iterator[tuple[float, float]]:
-        """Yield seconds and value of every reading that is a number."""
-        for reading in self.readings():
-            value = reading.values.get(self.channel) if isinstance(reading, Observation) else None
-            if isinstance(value, int | float):
-                yield reading.at_ns / NS_PER_S, float(value)
-
-    def _observed(self, row: tuple[float, float]) -> Reading:
-        return Observation(round(row[0] * NS_PER_S), {self.channel: row[1]})
-
-    def _changed(self, reading: Reading) -> Reading:
-        value = reading.values.get(self.channel) if isinstance(reading, Observation) else None
-        if not isinstance(reading, Observation) or not isinstance(value, int | float):
-            return reading
-        return replace(reading, values={**reading.values, self.channel: value * self.scale + self.offset})
 
 
 def check_change(scale: float, offset: float) -> None:

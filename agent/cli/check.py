@@ -71,7 +71,12 @@ def _notes(config: Config) -> list[str]:
     named = [
         (f"destination {item.name}: {key}", path)
         for item in config.destinations
-        for key, path in (("credential_file", item.credential_file), ("ca_file", item.ca_file))
+        for key, path in (
+            ("credential_file", item.credential_file),
+            ("ca_file", item.ca_file),
+            ("client_cert_file", item.client_cert_file),
+            ("client_key_file", item.client_key_file),
+        )
     ]
     named += [
         (f"instrument {item.id}: {key}", value)
@@ -88,5 +93,10 @@ def _notes(config: Config) -> list[str]:
         _("instrument {id}: {warning}").format(id=item.id, warning=warning)
         for item in config.instruments
         for warning in getattr(item.driver.build(), "warnings", ())
+    ]
+    notes += [
+        _("instrument {id}: no thresholds; the agent will learn, or run calibrate or commission").format(id=item.id)
+        for item in config.instruments
+        if not item.activity.told
     ]
     return notes if config.destinations else [*notes, _("no destination: records stay on the box")]

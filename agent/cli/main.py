@@ -3,22 +3,24 @@
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import pairwise
 
 import click
 
 from instrument_agent import __version__
 from instrument_agent.core.errors import AgentError, ConfigError
-from instrument_agent.i18n import _, lend_catalogue
+from instrument_agent.i18n import LANGUAGES, _, lend_catalogue, speak
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the service on it
 
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
 COMMANDS = (
-    *("check", "demo", "driver-check", "platform", "platform-check", "probe", "record", "replay", "run"),
-    *("scan", "sessions", "status", "usage", "verify"),
+    *("calibrate", "check", "commission", "deadletter", "demo", "doctor", "driver-check"),
+    *("enrol", "explain", "metrics", "platform", "platform-check", "probe", "record", "replay"),
+    *("resend", "run", "scan", "sessions", "status", "support-bundle", "usage", "verify"),
 )
 
 
@@ -67,25 +69,56 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f"instrument_agent.cli.{name}"), name)
-        return command
+        return _with_language(getattr(import_module(f"instrument_agent.cli.{name}"), name))
 
 
-@click.group(
-    cls=LazyGroup,
-    help=_("Says honestly what a scientific instrument did, and gets that to the platform exactly once."),
-    epilog=_("Begin with:  instrument-agent demo"),
-)
-@click.version_option(__version__, prog_name="instrument-agent")
-def cli() -> None:
-    """Find and run a command."""
+def _with_language(command: click.Command) -> click.Command:
+    """Give a command, and those within it, the option ``--lang``; `asked_language` has already done what it says."""
+    if not any(parameter.name == "lang" for parameter in command.params):
+        said = _("the language of this command; otherwise that of LANGUAGE or LANG")
+        command.params.append(click.Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, help=said))
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_language(inner)
+    return command
+
+
+def command_line() -> click.Command:
+    """Return the whole command line in the language that is spoken now."""
+    group = LazyGroup(
+        "cli",
+        help=_("Says honestly what a scientific instrument did, and gets that to the platform exactly once."),
+        epilog=_("Begin with:  instrument-agent demo"),
+    )
+    return _with_language(click.version_option(__version__, prog_name="instrument-agent")(group))
+
+
+def asked_language(arguments: Sequence[str]) -> str | None:
+    """Return the language a command line asks for; None if it asks for none.
+
+    Help texts are made while commands are imported, so this is looked at before click parses anything.
+    """
+    found = None
+    for here, following in pairwise([*arguments, ""]):
+        if here == "--":
+            break
+        if here == "--lang":
+            found = following
+        elif here.startswith("--lang="):
+            found = here.removeprefix("--lang=")
+    return found
+
+
+cli = command_line()
 
 
 def main() -> None:
     """Run the command line; errors the product knows become a sentence and what to do next."""
     _print_whatever_comes()
+    language = asked_language(sys.argv[1:])
+    if language in LANGUAGES:  # anything else is refused by click
+        speak(language)
     try:
-        cli()
+        command_line()()
     except AgentError as error:
         if isinstance(error, OutputFailed):
             # Python would try to write the rest once more at its end, and fail again.

@@ -95,6 +95,37 @@ def serve(
         stopping.wait()
 
 
+@platform.command(
+    "revoke", help=_("Let a box in no more. To come back it enrols again, with a code made for it; its records stay.")
+)
+@database_option
+@click.argument("box_id", metavar="BOX")
+def revoke_box(database: str, box_id: str) -> None:
+    """Revoke a box."""
+    with ExitStack() as stack:
+        if not _enrolment(stack, database).revoke_box(box_id):
+            raise AgentError(
+                _("{box} is not enrolled here").format(box=box_id),
+                _("look for it with: instrument-agent platform codes list"),
+            )
+    click.echo(_("{box} is let in no more").format(box=box_id))
+
+
+@platform.command("keys", help=_("Print the platform's own public key, or every public key a box had, newest first."))
+@database_option
+@click.argument("box_id", metavar="BOX", required=False)
+def list_keys(database: str, box_id: str | None) -> None:
+    """Print keys, to be compared with what `verify` shows."""
+    with ExitStack() as stack:
+        enrolment = _enrolment(stack, database)
+        if box_id is None:
+            click.echo(enrolment.public_key)
+            return
+        for key in enrolment.keys(box_id):
+            since = datetime.fromtimestamp(key["since_ns"] // NS_PER_S, UTC)
+            click.echo(f"{key['public_key']}  {since:%Y-%m-%d %H:%M} UTC")
+
+
 @platform.group(help=_("One-time codes with which boxes enrol."))
 def codes() -> None:
     """Find and run a command."""

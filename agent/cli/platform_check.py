@@ -17,6 +17,7 @@ from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
     from instrument_agent.receiver.musts import Verdict
+    from instrument_agent.receiver.trial import Trial
 
 
 @click.command(
@@ -26,24 +27,28 @@ if TYPE_CHECKING:
     ),
     epilog=examples(
         "platform-check http://127.0.0.1:8080",
-        "platform-check https://platform.example.org --box check-1 --token-file token.txt",
+        "platform-check https://platform.example.org --box check-1 --code-file code.txt",
     ),
 )
 @click.argument("url")
 @click.option("--box", "box_id", default="platform-check", show_default=True, help=_("the box it speaks for"))
 @click.option("--token-file", type=click.Path(path_type=Path), help=_("file with the credential of that box"))
+@click.option("--code-file", type=click.Path(path_type=Path), help=_("file with a one-time code for that box"))
 @click.option("--ca-file", type=click.Path(path_type=Path), help=_("certificate of the authority to trust (PEM)"))
 @click.option("--json", "json_wanted", is_flag=True, help=_("print the result as JSON"))
-def platform_check(url: str, box_id: str, token_file: Path | None, ca_file: Path | None, json_wanted: bool) -> None:
+def platform_check(
+    url: str, box_id: str, token_file: Path | None, code_file: Path | None, ca_file: Path | None, json_wanted: bool
+) -> None:
     """Exit with 1 if a demand is not met."""
     token = None if token_file is None else read_secret(token_file)
+    code = None if code_file is None else read_secret(code_file)
     _check_arguments(url, token)
     with installed():
         from instrument_agent.receiver.musts import judge
         from instrument_agent.receiver.trial import NoAnswer, Trial
     try:
         trial = Trial(url, box_id, token, ca_file)
-        trial.watermark()
+        _begin(trial, code)
     except NoAnswer as error:
         raise AgentError(
             _("{url}: {error}").format(url=url, error=error), _("look at the address, and whether the platform runs")
@@ -72,6 +77,19 @@ def _shown(verdicts: "Iterable[Verdict]") -> "Iterable[Verdict]":
         if verdict.todo:
             click.echo("       " + _("What to do: {hint}").format(hint=verdict.todo))
         yield verdict
+
+
+def _begin(trial: "Trial", code: str | None) -> None:
+    """See whether anybody is there, and enrol the box if there is a code for it."""
+    if code is None:
+        trial.watermark()
+        return
+    answer = trial.enrol(code)
+    if not trial.private_key:
+        raise AgentError(
+            _("the box was not enrolled: {status} {body}").format(status=answer.status, body=str(answer.body)[:200]),
+            _("make a code for it: instrument-agent platform codes new --box {box}").format(box=trial.box_id),
+        )
 
 
 def _check_arguments(url: str, token: str | None) -> None:

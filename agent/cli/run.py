@@ -43,9 +43,9 @@ def run(config_path: Path) -> None:
     """Run the daemon with the clock of the machine."""
     from instrument_agent.clock import SystemClock
     from instrument_agent.config import load_config
-    from instrument_agent.daemon import Agent
     from instrument_agent.notify import Notifier
+    from instrument_agent.service import Service
 
     config = load_config(config_path)
     log_to_stderr(config.box.log_level)
-    sys.exit(Agent(config, SystemClock()).run(Notifier()))
+    sys.exit(Service(config, SystemClock(), Notifier()).run())

@@ -11,7 +11,8 @@ import click
 
 from instrument_agent.buffer.books import anchors, run_records
 from instrument_agent.buffer.boots import chronology
-from instrument_agent.buffer.reader import Reader
+from instrument_agent.buffer.evidence import session_id
+from instrument_agent.buffer.opening import look
 from instrument_agent.cli import words
 from instrument_agent.cli.options import as_csv, as_json, config_option, examples
 from instrument_agent.core.anchors import Anchor, Quality
@@ -37,6 +38,7 @@ COLUMNS = (
     "start_latest",
     "end_earliest",
     "end_latest",
+    "id",
 )
 
 
@@ -62,7 +64,7 @@ def sessions(config_path: Path, instrument: str | None, from_text: str | None, t
         )
     zone = ZoneInfo(config.box.timezone)
     start, stop = _range(from_text, to_text, zone)
-    reader = Reader(config.box.state_dir)
+    reader = look(config.box.state_dir)
     known = anchors(reader)
     times = chronology(reader)
     ended = [session_row(record, times, zone) for record in run_records(reader, instrument)]
@@ -75,7 +77,7 @@ def sessions(config_path: Path, instrument: str | None, from_text: str | None, t
     elif rows:
         _print_table(rows, config.box.timezone)
     else:
-        click.echo(_("no run session in this range") if ended else _("no run session has ended yet"))
+        click.echo(_("No run session in this range") if ended else _("No run session has ended yet"))
     _note_unknown_times(rows, known, ranged=start is not None or stop is not None)
 
 
@@ -108,6 +110,7 @@ def session_row(record: dict[str, Any], times: Chronology, zone: ZoneInfo) -> di
         "seq": record["seq"],
         "quality": max((moment.quality for moment in moments), key=list(Quality).index).value,
         **bounds,
+        "id": session_id(record),
     }
 
 
@@ -179,21 +182,22 @@ def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
     from rich.console import Console
 
     table = words.plain_table(
-        _("instrument"), _("start"), _("end"), _("running time"), _("unobserved"), _("clock error")
+        _("instrument"), _("start"), _("end"), _("running time"), _("unobserved"), _("clock error"), _("id")
     )
     table.title = _("Run sessions, times of {zone}").format(zone=zone)
-    for column in table.columns[1:3]:
-        column.no_wrap = True  # a time is of use only if it is whole
+    for column in (*table.columns[1:3], table.columns[-1]):
+        column.no_wrap = True  # a time is of use only if it is whole, and so is an id
     for row in rows:
         known = row["start"] is not None and row["end"] is not None
         error = f"± {ceil(row['utc_error_s'])} s" if known else words.NOTHING
         table.add_row(
             row["instrument_id"],
             _shown(row, "start"),
-            _shown(row, "end"),
+            _shown_end(row),
             words.duration(round(row["running_s"] * 1000)),
             words.duration(round(row["unseen_s"] * 1000)),
             error,
+            row["id"],
         )
     Console().print(table)
 
@@ -204,6 +208,13 @@ def _shown(row: dict[str, Any], name: str) -> str:
         return _plain(row[name])
     bounds = (("\N{GREATER-THAN OR EQUAL TO}", f"{name}_earliest"), ("\N{LESS-THAN OR EQUAL TO}", f"{name}_latest"))
     return "\n".join(f"{sign} {_plain(row[key])}" for sign, key in bounds if row[key] is not None) or words.NOTHING
+
+
+def _shown_end(row: dict[str, Any]) -> str:
+    """Return the end; of the day on which it began only its time, so that a line of 80 columns holds everything."""
+    whole, began = _shown(row, "end"), _shown(row, "start")
+    same = row["start"] is not None and row["end"] is not None and whole[:10] == began[:10]
+    return whole[11:] if same else whole
 
 
 def _plain(moment: str) -> str:

@@ -9,7 +9,7 @@ import click
 from instrument_agent.cli import words
 from instrument_agent.cli.options import as_json, config_option, examples
 from instrument_agent.core.anchors import Quality
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, ngettext
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,9 +58,14 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
     if found.get("storage_error"):
         parts.append(_problem(_("Nothing can be written down"), found["storage_error"], ""))
     if found["epochs_unknown_here"]:
-        error = _("a platform has records of {count} epochs of this box that are not in its database")
+        count = len(found["epochs_unknown_here"])
+        error = ngettext(
+            "a platform has records of {count} epoch of this box that is not in its database",
+            "a platform has records of {count} epochs of this box that are not in its database",
+            count,
+        )
         hint = _("a card was put back or copied, or a database was lost; see docs/durability.md")
-        parts.append(_problem(found["box_id"], error.format(count=len(found["epochs_unknown_here"])), hint))
+        parts.append(_problem(found["box_id"], error.format(count=count), hint))
     parts += [
         _problem(item["instrument_id"], item["driver"]["error"], item["driver"]["hint"])
         for item in found["instruments"]
@@ -70,6 +75,12 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
         _problem(item["name"], item["contact"]["error"], item["contact"]["hint"])
         for item in found["destinations"]
         if item.get("contact", {}).get("error")
+    ]
+    hint = _("see: instrument-agent deadletter list")
+    parts += [
+        _problem(item["name"], _("it refused {count} records").format(count=item["queue"]["dead_lettered"]), hint)
+        for item in found["destinations"]
+        if item["queue"]["dead_lettered"]
     ]
     return Group(*parts)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from instrument_agent.buffer.calendar_days import daily_summaries
-from instrument_agent.buffer.reader import Reader
+from instrument_agent.buffer.opening import look
 from instrument_agent.cli import words
 from instrument_agent.cli.options import as_csv, as_json, config_option, examples
 from instrument_agent.core.errors import AgentError
@@ -48,7 +48,7 @@ def usage(
     start, stop = _day(first) or date.min, _day(last) or date.max
     if start > stop:
         raise AgentError(_("the first day is after the last"), _("swap --from and --to"))
-    reader = Reader(config.box.state_dir)
+    reader = look(config.box.state_dir)
     days = [record for record in daily_summaries(reader, instrument) if start <= _day_of(record) <= stop]
     reader.close()
     if instrument is not None and not days and instrument not in names:
@@ -101,7 +101,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
 
     if not rows:
-        click.echo(_("no day has been closed yet in this range; a day is closed when it is over and the time is known"))
+        click.echo(_("No day has been closed yet in this range; a day is closed when it is over and the time is known"))
         return
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for title in (_("instrument"), _("period")):
@@ -114,7 +114,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     # A figure that is cut off is worse than a line that is too long; nothing cuts what goes into a file.
     needed = Console(width=1000).measure(table).maximum
     Console(width=max(Console().width, needed)).print(table)
-    click.echo(_("hours and minutes; to the millisecond, with the clock residual of each day: --format csv"), err=True)
+    click.echo(_("Hours and minutes; to the millisecond, with the clock residual of each day: --format csv"), err=True)
 
 
 def _hours(seconds: float) -> str:

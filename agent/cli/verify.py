@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
+from instrument_agent.buffer.faults import told
 from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.migrations import refuse_strange
+from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.reader import FILE_NAME, Reader
 from instrument_agent.buffer.verify import Report
 from instrument_agent.buffer.verify import verify as walk
 from instrument_agent.cli.options import as_json, config_option, examples
-from instrument_agent.i18n import _
+from instrument_agent.cli.verify_counts import proven_lines, unproven_lines
+from instrument_agent.i18n import _, ngettext
 
 
 @click.command(
@@ -32,9 +34,8 @@ def verify(config_path: Path, database: Path | None, json_wanted: bool) -> None:
         from instrument_agent.config import load_config
 
         database = load_config(config_path).box.state_dir / FILE_NAME
-    reader = Reader(database.parent, database.name)
+    reader = look(database.parent, database.name)
     try:
-        refuse_strange(reader, database)
         report = _walked(reader, database)
     finally:
         reader.close()
@@ -53,6 +54,7 @@ def _plain(report: Report, database: Path) -> dict[str, Any]:
         "not_proven": dict(+report.unproven),
         "roots": report.roots,
         "faults": report.faults,
+        "keys": report.keys,
         "head_file": {None: "missing", True: "agrees", False: "differs"}[report.head],
         "differences": report.count,
         "sentences": report.differences,
@@ -74,59 +76,50 @@ def _walked(reader: Reader, database: Path) -> Report:
 
 
 def _print(report: Report, database: Path) -> None:
-    proven, unproven = report.proven, report.unproven
     click.echo(str(database))
     click.echo(_("Proven:"))
-    for count, sentence in (
-        (proven["records"], _("{count} records fit their hashes and follow each other without a gap")),
-        (proven["sessions"], _("{count} sessions have the durations their intervals give")),
-        (proven["gaps"], _("{count} gaps are those of their intervals")),
-        (proven["days"], _("{count} days have the sums their intervals give")),
-        (proven["intervals"], _("{count} intervals fit their checksums")),
-        (proven["anchors"], _("{count} time anchors are in the chain of records")),
-        (proven["checkpoints"], _("{count} instruments can be resumed")),
-    ):
-        click.echo("  " + sentence.format(count=count))
-    gaps = [
-        (len(report.roots), _("{count} epochs were pruned; their chain begins at a root")),
-        (unproven["lone_records"], _("{count} records were kept of pruned epochs; each fits its own hash only")),
-        (unproven["lost_records"], _("{count} records were lost with a damaged file; their places are marked")),
-        (unproven["sessions"], _("{count} sessions whose intervals are not all there any more")),
-        (unproven["gaps"], _("{count} gaps whose intervals are not all there any more")),
-        (unproven["days"], _("{count} days whose intervals are not all there any more")),
-        (unproven["contradicting_anchors"], _("{count} pairs of time anchors contradict each other")),
-    ]
-    if any(count for count, _sentence in gaps):
+    for line in proven_lines(report.proven):
+        click.echo("  " + line)
+    unproven = unproven_lines({**report.unproven, "roots": len(report.roots)})
+    if unproven:
         click.echo(_("Not proven:"))
-    for count, sentence in gaps:
-        if count:
-            click.echo("  " + sentence.format(count=count))
+    for line in unproven:
+        click.echo("  " + line)
     _print_faults(report)
+    _print_keys(report)
     _print_head(report)
     if not report.count:
         click.echo(
             _("No difference was found. What was cut off at the end shows only in the head file or at a platform.")
         )
         return
-    click.echo(_("{count} differences:").format(count=report.count))
+    click.echo(ngettext("{count} difference:", "{count} differences:", report.count).format(count=report.count))
     for sentence in report.differences:
         click.echo("  " + sentence)
+
+
+def _print_keys(report: Report) -> None:
+    """Print with which keys signatures were checked: whoever can change the log can put other keys beside it."""
+    if report.unsigned:
+        click.echo(_("Signatures were not checked: {error}").format(error=report.unsigned))
+    if report.keys:
+        click.echo(_("These keys signed; compare them with what the platform has (platform keys):"))
+    whose = {"box": _("box"), "platform": _("platform")}
+    for key in report.keys:
+        click.echo(f"  {key['destination']}  {whose[key['of']]}  {key['public_key']}")
 
 
 def _print_faults(report: Report) -> None:
     """Print what the log itself tells of losses and troubles: an auditor is not to search for it."""
     if report.faults:
-        click.echo(_("This log tells of {count} faults:").format(count=len(report.faults)))
+        title = ngettext("This log tells of {count} fault:", "This log tells of {count} faults:", len(report.faults))
+        click.echo(title.format(count=len(report.faults)))
     for fault in report.faults:
-        sentence = _("{kind}, told in record {seq} of epoch {epoch}")
-        click.echo("  " + sentence.format(kind=fault.get("kind", ""), seq=fault["in_seq"], epoch=fault["in_epoch"]))
-        if fault.get("kind") == "database_damaged":
-            sentence = _("{records} records and {rows} rows were lost; the damaged file is {file}")
-            lost = {"records": fault.get("records_lost", 0), "rows": fault.get("rows_lost", 0)}
-            click.echo("    " + sentence.format(**lost, file=fault.get("file", "")))
-        for lost in fault.get("lost", [fault]):
-            if "from_seq" in lost:
-                click.echo("    " + _("lost: seq {from_seq} to {to_seq} of epoch {epoch}").format(**lost))
+        data = {name: value for name, value in fault.items() if name not in ("in_seq", "in_epoch")}
+        place = _("told in record {seq} of epoch {epoch}").format(seq=fault["in_seq"], epoch=fault["in_epoch"])
+        click.echo(f"  {told(data)} ({place})")
+        for lost in fault.get("lost", []):
+            click.echo("    " + _("lost: seq {from_seq} to {to_seq} of epoch {epoch}").format(**lost))
 
 
 def _print_head(report: Report) -> None:

@@ -38,7 +38,9 @@ def reason_word(reason: str | None) -> str:
         UnknownReason.DRIVER_UNAVAILABLE: _("the device does not answer"),
         UnknownReason.DRIVER_ERROR: _("the driver failed"),
         UnknownReason.DRIVER_HUNG: _("the driver hangs"),
-        UnknownReason.IMPLAUSIBLE_READING: _("the reading is not credible"),
+        UnknownReason.IMPLAUSIBLE_READING: _("the reading is not credible, or its state has no meaning"),
+        UnknownReason.SENSOR_SUSPECT: _("the sensor is in doubt"),
+        UnknownReason.NOT_CALIBRATED: _("no thresholds yet"),
         UnknownReason.NOT_POLLED: _("not read yet"),
         UnknownReason.NOT_WATCHED: _("not watched yet"),
         UnknownReason.STORAGE_FAULT: _("it could not be written down"),
@@ -84,6 +86,11 @@ def reading(values: Mapping[str, object]) -> str:
                 return _("not credible")
             return f"{value:.0f} {unit}" if abs(value) >= 1000 else f"{value:.4g} {unit}"  # noqa: PLR2004
     return NOTHING
+
+
+def unit(code: str) -> str:
+    """Return a UCUM unit as people write it."""
+    return {"V.A": "VA", "Cel": "°C", "W.h": "Wh", "kW.h": "kWh", "var.h": "varh", "1": ""}.get(code, code)
 
 
 def plain_table(*titles: str) -> "Table":

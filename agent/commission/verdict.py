@@ -129,7 +129,8 @@ def _off_below(findings: Findings, cut: Cut | None) -> float:
     flicker = findings.survey.flicker()
     usual = cut.upper.middle if cut is not None else idle.quantile(0.99)
     limit = max(OFF_STEPS * flicker, OFF_SHARE * usual)
-    apart = cuts(idle, flicker, most=2) if cut is not None else ()
+    told = cut is not None or findings.problem is Problem.POWERED_ONLY
+    apart = cuts(idle, flicker, most=2) if told else ()
     off = [between for between in apart if between.lower.middle <= limit]
     off += [between for between in apart[:1] if between.lower.middle <= OFF_OF_STANDBY * between.upper.middle]
     if off:

@@ -1,13 +1,12 @@
 """The box's config file: read, checked as a whole, and turned into frozen values (config.example.toml explains it)."""
 
+from instrument_agent.config.activity import ActivityConfig
 from instrument_agent.config.settings import (
-    ActivityConfig,
     BoxConfig,
     Config,
     DestinationConfig,
     DriverConfig,
     InstrumentConfig,
-    config_hash,
     load_config,
 )
 from instrument_agent.tables.mistakes import InvalidConfig, Mistake
@@ -21,6 +20,5 @@ __all__ = [
     "InstrumentConfig",
     "InvalidConfig",
     "Mistake",
-    "config_hash",
     "load_config",
 ]

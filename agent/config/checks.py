@@ -8,19 +8,8 @@ from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import KeyPath, Notebook, key_text, nearest, shortened
 
-_LINE_SETTINGS = ("baud", "parity", "stop_bits", "rtu_over_tcp")
-
 Values = Mapping[str, Any]
 """The good values of one table."""
-
-
-def bus_name(options: Values) -> str | None:
-    """Return the bus a driver's options put it on: a serial port, or ``host:tcp_port``; None is a bus of its own."""
-    if options.get("port"):
-        return str(options["port"])
-    if options.get("host"):
-        return f"{str(options['host']).lower()}:{options.get('tcp_port', '')}"
-    return None
 
 
 def check_unique(tables: Sequence[tuple[KeyPath, Values]], key: str, book: Notebook) -> None:
@@ -31,6 +20,12 @@ def check_unique(tables: Sequence[tuple[KeyPath, Values]], key: str, book: Noteb
         if value is not None and first.setdefault(value, at) is not at:
             problem = _("{value} is already taken by {other}")
             book.note((*at, key), problem.format(value=shortened(value), other=key_text(first[value])))
+
+
+def check_client(values: Values, at: KeyPath, book: Notebook) -> None:
+    """Note a key that belongs to no certificate."""
+    if values.get("client_key_file") is not None and values.get("client_cert_file") is None:
+        book.note((*at, "client_key_file"), _("there is no certificate for this key"), _("set client_cert_file too"))
 
 
 def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Notebook) -> None:
@@ -48,6 +43,7 @@ def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Note
         _note_order(("run_below", run_below), ("run_above", run_above), at, book)
     if off_below is not None and run_below is not None and off_below > run_below:
         _note_order(("off_below", off_below), ("run_below", run_below), at, book)
+    _check_standby(values, at, book)
     gap_s, bridge_s = values.get("gap_s"), values.get("bridge_s")
     if gap_s is not None and bridge_s is not None and gap_s > bridge_s:
         _note_order(("gap_s", gap_s), ("bridge_s", bridge_s), at, book)
@@ -56,17 +52,31 @@ def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Note
         book.note((*at, "gap_s"), problem.format(poll_s=poll_s))
 
 
+def _check_standby(values: Values, at: KeyPath, book: Notebook) -> None:
+    """Note a standby level that is not between off and running; ``standby_level`` may be missing."""
+    level, run_above = values.get("standby_level"), values.get("run_above")
+    run_below = run_above if values.get("run_below") is None else values["run_below"]
+    if level is None:
+        return
+    if values.get("off_below") is not None and level < values["off_below"]:
+        _note_order(("off_below", values["off_below"]), ("standby_level", level), at, book)
+    if run_below is not None and level >= run_below:
+        problem = _("must be below the value under which a run ends ({limit}), but is {value}")
+        book.note((*at, "standby_level"), problem.format(limit=run_below, value=level))
+
+
 def _check_kind(values: Values, at: KeyPath, book: Notebook) -> None:
     """Note thresholds that are missing, or that stand beside states, which need none."""
     if values.get("states") is not None:
-        for key in ("off_below", "run_above", "run_below"):
+        for key in ("off_below", "run_above", "run_below", "standby_level"):
             if values.get(key) is not None:
                 problem = _("states and thresholds exclude each other")
                 book.note((*at, key), problem, _("leave this key out, or the states"))
     elif "states" in values:  # it is missing where what stands there was noted already
+        given = any(values.get(key) is not None for key in ("off_below", "run_above", "run_below", "standby_level"))
         for key in ("off_below", "run_above"):
-            if key in values and values[key] is None:
-                book.note((*at, key), _("this key is required"))
+            if given and key in values and values[key] is None:
+                book.note((*at, key), _("this key is required"), _("or leave out all thresholds: the agent will learn"))
 
 
 def check_channel(values: Values, channels: Mapping[str, Channel] | None, at: KeyPath, book: Notebook) -> None:
@@ -95,40 +105,3 @@ def check_channel(values: Values, channels: Mapping[str, Channel] | None, at: Ke
 def _note_order(less: tuple[str, float], more: tuple[str, float], at: KeyPath, book: Notebook) -> None:
     problem = _("must not be greater than {other} ({limit}), but is {value}")
     book.note((*at, less[0]), problem.format(other=more[0], limit=more[1], value=less[1]))
-
-
-def check_buses(drivers: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
-    """Note instruments that share a bus but not its settings, or that ask the same unit on it.
-
-    ``drivers`` are the options of each driver table, defaults included.
-    """
-    buses: dict[str, list[tuple[KeyPath, Values]]] = {}
-    for at, options in drivers:
-        name = bus_name(options)
-        if name is not None:
-            buses.setdefault(name, []).append((at, options))
-    for name, members in buses.items():
-        _check_line_settings(name, members, book)
-        _check_units(name, members, book)
-
-
-def _check_line_settings(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
-    for setting in _LINE_SETTINGS:
-        having = [(at, options[setting]) for at, options in members if options.get(setting) is not None]
-        for at, value in having[1:]:
-            first_at, first = having[0]
-            if value != first:
-                problem = _("{value} here, but {first} in {other} on the same bus {bus}").format(
-                    value=shortened(value), first=shortened(first), other=key_text(first_at), bus=shortened(name)
-                )
-                hint = _("all meters on one bus need the same settings; a missing key takes its profile's value")
-                book.note((*at, setting), problem, hint)
-
-
-def _check_units(name: str, members: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
-    first: dict[int | str, KeyPath] = {}
-    for at, options in members:
-        unit = options.get("unit_id")
-        if isinstance(unit, int | str) and first.setdefault(unit, at) is not at:
-            problem = _("unit {unit} on the bus {bus} is already asked by {other}")
-            book.note((*at, "unit_id"), problem.format(unit=unit, bus=shortened(name), other=key_text(first[unit])))

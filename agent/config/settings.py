@@ -4,7 +4,6 @@ Units stand in the names. Secrets are named by the path of their file and never 
 is taken whole or not at all: ``load_config`` tells every mistake at once.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,25 +12,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from instrument_agent.config.checks import bus_name, check_activity, check_buses, check_channel, check_unique
+from instrument_agent.config.activity import ActivityConfig
+from instrument_agent.config.checks import check_activity, check_channel, check_client, check_unique
 from instrument_agent.config.fields import (
     check_credit_code,
     check_identifier,
     check_idle_levels,
     check_runtime_dir,
-    check_states,
     check_timezone,
     check_url,
 )
-from instrument_agent.core.activity import STATE_OFF_BELOW, STATE_RUN_ABOVE, Rules
+from instrument_agent.config.fingerprint import fingerprint
+from instrument_agent.config.sharing import Reader, bus_name, check_sharing
 from instrument_agent.core.errors import ConfigError
-from instrument_agent.core.readings import NS_PER_S, Activity
 from instrument_agent.drivers.protocol import Driver
 from instrument_agent.drivers.registry import driver_class, driver_names
 from instrument_agent.i18n import _
 from instrument_agent.tables.binding import bind, note_unknown
-from instrument_agent.tables.file import read_bytes, read_config_file
-from instrument_agent.tables.mistakes import InvalidConfig, KeyPath, Notebook, Unfit, nearest
+from instrument_agent.tables.file import read_config_file
+from instrument_agent.tables.mistakes import InvalidConfig, KeyPath, Mistake, Notebook, Unfit, nearest
 
 _IDENTITY = ("asset_code", "platform_code", "name_zh", "name_en", "model", "org_name", "org_uscc", "location")
 
@@ -59,54 +58,21 @@ class BoxConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationConfig:
-    """A platform that gets the records; ``credential_file`` holds a bearer token."""
+    """A platform that gets the records; ``credential_file`` holds a bearer token, unless the box is enrolled there.
+
+    ``client_cert_file`` (PEM) is shown to a platform that asks who speaks; without ``client_key_file`` it holds the
+    key too.
+    """
 
     name: str = field(metadata={"check": check_identifier})
     url: str = field(metadata={"check": check_url})
     credential_file: Path | None = None
     ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
     heartbeat_s: float = field(default=60.0, metadata={"low": 15, "high": 3600})
     batch_records: int = field(default=500, metadata={"low": 1, "high": 5000})
     first_contact_spread_s: float = field(default=300.0, metadata={"low": 0, "high": 3600})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivityConfig:
-    """How an instrument is judged: by thresholds in the unit of ``channel``, or by what its raw ``states`` mean.
-
-    Without ``run_below`` a run ends under the same value above which it begins.
-    """
-
-    channel: str = "power_w"
-    off_below: float | None = None
-    run_above: float | None = None
-    run_below: float | None = None
-    states: dict[str, str] | None = field(default=None, metadata={"check": check_states})
-    min_on_s: float = field(default=60.0, metadata={"low": 0, "high": 86_400})
-    min_off_s: float = field(default=120.0, metadata={"low": 0, "high": 86_400})
-    off_settle_s: float = field(default=10.0, metadata={"low": 0, "high": 86_400})
-    single_readings: bool = False
-    gap_s: float = field(default=60.0, metadata={"low": 1, "high": 86_400})
-    bridge_s: float = field(default=300.0, metadata={"low": 1, "high": 86_400})
-
-    def rules(self) -> Rules:
-        """Return the same for the core, in nanoseconds."""
-        low, high = (STATE_OFF_BELOW, STATE_RUN_ABOVE) if self.states else (self.off_below, self.run_above)
-        if low is None or high is None:
-            raise ValueError("check_activity lets no table pass that has neither states nor thresholds")
-        return Rules(
-            channel=self.channel,
-            off_below=low,
-            run_above=high,
-            run_below=high if self.run_below is None else self.run_below,
-            min_on_ns=round(self.min_on_s * NS_PER_S),
-            min_off_ns=round(self.min_off_s * NS_PER_S),
-            off_settle_ns=round(self.off_settle_s * NS_PER_S),
-            gap_ns=round(self.gap_s * NS_PER_S),
-            bridge_ns=round(self.bridge_s * NS_PER_S),
-            single_readings=self.single_readings,
-            states={code: Activity(name) for code, name in self.states.items()} if self.states else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +121,7 @@ class InstrumentConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file; ``hash`` is the SHA-256 of its bytes, by which records name the config they were made under."""
+    """The whole file; by ``hash`` (config/fingerprint.py) records name the config they were made under."""
 
     path: Path
     hash: str
@@ -164,22 +130,13 @@ class Config:
     instruments: tuple[InstrumentConfig, ...]
 
 
-def config_hash(path: Path) -> str:
-    """Return the SHA-256 of a config file's bytes, in hex.
-
-    Raises:
-        InvalidConfig: it cannot be read, or is larger than 1 MiB.
-    """
-    return hashlib.sha256(read_bytes(path)).hexdigest()
-
-
 def load_config(path: Path) -> Config:
     """Read, check and freeze a config file. No port is opened, and of the files it names only a profile is read.
 
     Raises:
         InvalidConfig: it cannot be used; ``mistakes`` lists everything that is wrong.
     """
-    file = read_config_file(path)
+    file = read_config_file(path, if_missing=_("name the config file with --config"))
     book = Notebook(path, file.lines)
     note_unknown(("box", "destination", "instrument"), file.keys, (), book)
     box_table = _table(file.keys, "box", (), book)
@@ -191,13 +148,15 @@ def load_config(path: Path) -> Config:
     if "instrument" not in file.keys:
         book.note(("instrument",), _("there is no [[instrument]] to watch"))
     check_unique(destinations, "name", book)
+    for at, values in destinations:
+        check_client(values, at, book)
     check_unique(instruments, "id", book)
-    check_buses([((*at, "driver"), values["driver"].get("options", {})) for at, values in instruments], book)
+    check_sharing([_reader(at, values) for at, values in instruments], book)
     if book.mistakes:
         raise InvalidConfig(book.mistakes)
     return Config(
         path=path.absolute(),
-        hash=file.sha256,
+        hash=fingerprint(file.content, (item for _at, values in instruments for item in _files(values))),
         box=BoxConfig(**box),
         destinations=tuple(DestinationConfig(**values) for _at, values in destinations),
         instruments=tuple(_frozen_instrument(values) for _at, values in instruments),
@@ -240,6 +199,13 @@ def _instrument(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[s
     return {**values, "driver": driver, "activity": activity}
 
 
+def _reader(at: KeyPath, values: Mapping[str, Any]) -> Reader:
+    driver = values["driver"]
+    alone = getattr(driver.get("driver"), "alone", ())
+    keys = alone if isinstance(alone, tuple) else ()
+    return Reader((*at, "driver"), driver.get("options", {}), keys, values["activity"].get("channel"))
+
+
 def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, Any]:
     """Return the fields of DriverConfig, as far as they are good, and the ``channels`` of the driver."""
     name = table.get("name")
@@ -261,17 +227,32 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
             channels = {channel.name: channel for channel in built.channels}
             return {"name": name, "options": _settled(options, built), "driver": driver, "channels": channels}
     except InvalidConfig as error:  # of a file the driver reads, such as a profile
-        book.mistakes.extend(error.mistakes)
+        for mistake in error.mistakes:
+            _note_in_file(mistake, options, at, book)
     except Unfit as unfit:
-        book.note((*at, *unfit.at), unfit.problem, unfit.hint)
+        book.note_unfit(at, unfit)
     except Exception as error:  # noqa: BLE001  # foreign code: whatever it raises, it does not take these options
         book.note(at, str(error) or type(error).__name__, str(getattr(error, "hint", "")))
     return {"options": options}
 
 
+def _note_in_file(mistake: Mistake, options: Mapping[str, Any], at: KeyPath, book: Notebook) -> None:
+    """Note a mistake in a file that a driver reads; what is wrong with the file as a whole, where it is named."""
+    naming = [key for key, value in options.items() if value == mistake.path]
+    if mistake.line is None and naming:
+        book.note((*at, naming[0]), f"{mistake.path}: {mistake.problem}", mistake.hint)
+    else:
+        book.mistakes.append(mistake)
+
+
 def _settled(options: Mapping[str, Any], driver: Driver) -> dict[str, Any]:
     """Return the options as the driver has them where nobody gave any: the baud rate of its profile, for instance."""
     return {key: getattr(driver, key, None) if value is None else value for key, value in options.items()}
+
+
+def _files(values: Mapping[str, Any]) -> list[Path]:
+    """Return the files an instrument's driver reads."""
+    return [option for option in values["driver"]["options"].values() if isinstance(option, Path)]
 
 
 def _frozen_instrument(values: Mapping[str, Any]) -> InstrumentConfig:

@@ -31,7 +31,9 @@ class Rules:
     Silence longer than ``gap_ns`` is unknown; a run may span silence of at most ``bridge_ns``.
     ``states`` says what each raw state of the channel means, for an instrument that tells it itself.
     With ``single_readings`` a run that has begun is judged by the readings as they are, without the median, so that a
-    pulse of one reading keeps it going; it never begins one.
+    pulse of one reading keeps it going; it never begins one. ``standby_level``, where it is given, is the value of
+    standby when the thresholds were set, and slow drift away from it is followed. As long as they are not
+    ``calibrated`` there are no thresholds: whatever is read, nobody knows what it means.
     """
 
     channel: str
@@ -45,6 +47,8 @@ class Rules:
     bridge_ns: int
     states: Mapping[str, Activity] | None = None
     single_readings: bool = False
+    standby_level: float | None = None
+    calibrated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

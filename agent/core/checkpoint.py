@@ -5,8 +5,11 @@ import json
 from typing import Any, TypeVar
 
 from instrument_agent.core.activity import Change, Sample, Switch
+from instrument_agent.core.drift import Drift
+from instrument_agent.core.energy import Verdict, Window
 from instrument_agent.core.ledger import Interval, Timeline
 from instrument_agent.core.readings import Activity, FailedRead, UnknownReason
+from instrument_agent.core.sanity import UNDOUBTED, Doubt, Held, Row, Senses, Stretch
 from instrument_agent.core.sessions import Earlier, OpenRun
 from instrument_agent.core.step import State
 
@@ -46,6 +49,9 @@ def read_back(text: str, sha256: str) -> State:
         open_run=_session(raw["open_run"]),
         open_power=_session(raw["open_power"]),
         before=_optional(Earlier, raw["before"]),
+        # A checkpoint of an earlier version has neither.
+        senses=_senses(raw["senses"]) if "senses" in raw else UNDOUBTED,
+        drift=_optional(Drift, raw.get("drift")),
     )
 
 
@@ -72,6 +78,20 @@ def _interval(raw: dict[str, Any]) -> Interval:
 
 def _session(raw: dict[str, Any] | None) -> OpenRun | None:
     return None if raw is None else OpenRun(**raw | {"continues": _optional(Earlier, raw["continues"])})
+
+
+def _senses(raw: dict[str, Any]) -> Senses:
+    row = raw["row"]
+    return Senses(
+        held=tuple(Held(**item | {"doubt": Doubt(item["doubt"])}) for item in raw["held"]),
+        negative=_optional(Stretch, raw["negative"]),
+        beyond=_optional(Stretch, raw["beyond"]),
+        window=_optional(Window, raw["window"]),
+        row=None if row is None else Row(**row | {"verdict": Verdict(row["verdict"])}),
+        count_kwh=raw["count_kwh"],
+        counter_fits=raw["counter_fits"],
+        apparent_fits=raw["apparent_fits"],
+    )
 
 
 def _optional(kind: type[Part], raw: dict[str, Any] | None) -> Part | None:

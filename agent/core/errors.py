@@ -37,7 +37,14 @@ class PayloadTooLarge(AgentError):
 
 
 class PlatformUnauthorized(AgentError):
-    """The platform does not accept the credential: stop sending, probe slowly, keep recording."""
+    """The platform does not accept the credential: stop sending, probe slowly, keep recording.
+
+    ``retry_after_s`` is what the platform asked for, if it did.
+    """
+
+    def __init__(self, message: str, hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s
 
 
 class StoreUnavailable(AgentError):

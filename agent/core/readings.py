@@ -34,6 +34,8 @@ class UnknownReason(StrEnum):
     DRIVER_ERROR = "driver_error"
     DRIVER_HUNG = "driver_hung"
     IMPLAUSIBLE_READING = "implausible_reading"
+    SENSOR_SUSPECT = "sensor_suspect"
+    NOT_CALIBRATED = "not_calibrated"
     NOT_POLLED = "not_polled"
     NOT_WATCHED = "not_watched"
     STORAGE_FAULT = "storage_fault"

@@ -13,10 +13,14 @@ from typing import Any
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import record_hash
+from instrument_agent.core.drift import Moved
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_MS, Activity
+from instrument_agent.core.sanity import Finding
 from instrument_agent.core.sessions import PowerSession, RunSession
 from instrument_agent.core.step import Event
+
+WS_PER_WH = 3600
 
 
 class RecordType(StrEnum):
@@ -30,6 +34,25 @@ class RecordType(StrEnum):
     OBSERVATION_GAP = "observation_gap"
     TIME_ANCHOR = "time_anchor"
     FAULT = "fault"
+
+
+class LifecycleWord(StrEnum):
+    """What a ``lifecycle_event`` tells of an instrument; a closed set."""
+
+    CONFIGURED = "configured"
+    COMMISSIONED = "commissioned"
+    RELOCATED = "relocated"
+    TRANSFERRED = "transferred"
+    RETIRED = "retired"
+    DRIFT = "drift"
+
+
+class RulesOrigin(StrEnum):
+    """How the thresholds came: by the agent itself, by a config file, or by commissioning."""
+
+    LEARNED = "learned"
+    CONFIGURED = "configured"
+    COMMISSIONED = "commissioned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +94,17 @@ def sealed(link: Link, fact: Fact) -> tuple[dict[str, Any], str]:
 
 
 def event_facts(boot_id: str, instrument_id: str, at_ns: int, events: tuple[Event, ...]) -> list[Fact]:
-    """Return what must be sent of what became certain: sessions and gaps (the other intervals stay here)."""
+    """Return what must be sent of what became certain: all of it, but of the intervals the gaps only."""
     facts = []
     for event in events:
         if isinstance(event, RunSession):
             facts.append(Fact(RecordType.RUN_SESSION, boot_id, at_ns, run_session(event), instrument_id))
         elif isinstance(event, PowerSession):
             facts.append(Fact(RecordType.POWER_SESSION, boot_id, at_ns, power_session(event), instrument_id))
+        elif isinstance(event, Finding):
+            facts.append(Fact(RecordType.FAULT, boot_id, event.at_ns, sensor_fault(event), instrument_id))
+        elif isinstance(event, Moved):
+            facts.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, event.at_ns, drifted(event), instrument_id))
         elif event.activity is Activity.UNKNOWN:
             facts.append(Fact(RecordType.OBSERVATION_GAP, boot_id, at_ns, observation_gap(event), instrument_id))
     return facts
@@ -114,6 +141,23 @@ def observation_gap(interval: Interval) -> dict[str, Any]:
     }
 
 
+def sensor_fault(finding: Finding) -> dict[str, Any]:
+    """Return the data of a doubt in a sensor that begins or ends; energies in watt-hours, rounded."""
+    data: dict[str, Any] = {
+        "kind": finding.doubt.value,
+        "phase": "begin" if finding.begins else "end",
+        "since_ms": finding.since_ns // NS_PER_MS,
+    }
+    if finding.counted_ws is not None and finding.read_ws is not None:
+        data |= {"counted_wh": round(finding.counted_ws / WS_PER_WH), "read_wh": round(finding.read_ws / WS_PER_WH)}
+    return data
+
+
+def drifted(moved: Moved) -> dict[str, Any]:
+    """Return the data of rules that followed the standby level, which is a decimal string in the channel's unit."""
+    return {"event": LifecycleWord.DRIFT.value, "level": str(moved.level), "rules": rules_data(moved.rules)}
+
+
 def time_anchor(anchor: Anchor) -> dict[str, Any]:
     """Return the data of one sight of UTC."""
     return {
@@ -124,28 +168,37 @@ def time_anchor(anchor: Anchor) -> dict[str, Any]:
     }
 
 
-def configured(identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: int) -> dict[str, Any]:
-    """Return the data of "this instrument is watched like this": its identity and the rules it is judged by.
+def configured(
+    identity: Mapping[str, str], driver: str, rules: Rules, poll_ms: int, origin: RulesOrigin | None = None
+) -> dict[str, Any]:
+    """Return the data of "this instrument is watched like this": its identity, the rules it is judged by, their origin.
 
-    Thresholds are decimal strings in the channel's unit.
+    Neither rules nor origin stand in it as long as there are no thresholds.
     """
-    named = {code: activity.value for code, activity in (rules.states or {}).items()}
     return {
-        "event": "configured",
+        "event": LifecycleWord.CONFIGURED.value,
         "identity": dict(identity),
         "driver": driver,
         "poll_ms": poll_ms,
-        "rules": {
-            "channel": rules.channel,
-            "off_below": str(rules.off_below),
-            "run_above": str(rules.run_above),
-            "run_below": str(rules.run_below),
-            "min_on_ms": rules.min_on_ns // NS_PER_MS,
-            "min_off_ms": rules.min_off_ns // NS_PER_MS,
-            "off_settle_ms": rules.off_settle_ns // NS_PER_MS,
-            "gap_ms": rules.gap_ns // NS_PER_MS,
-            "bridge_ms": rules.bridge_ns // NS_PER_MS,
-            **({"single_readings": "true"} if rules.single_readings else {}),
-            **({"states": named} if named else {}),
-        },
+        **({"rules": rules_data(rules)} if rules.calibrated else {}),
+        **({} if origin is None else {"rules_origin": origin.value}),
+    }
+
+
+def rules_data(rules: Rules) -> dict[str, Any]:
+    """Return rules as records carry them; thresholds are decimal strings in the channel's unit."""
+    named = {code: activity.value for code, activity in (rules.states or {}).items()}
+    return {
+        "channel": rules.channel,
+        "off_below": str(rules.off_below),
+        "run_above": str(rules.run_above),
+        "run_below": str(rules.run_below),
+        "min_on_ms": rules.min_on_ns // NS_PER_MS,
+        "min_off_ms": rules.min_off_ns // NS_PER_MS,
+        "off_settle_ms": rules.off_settle_ns // NS_PER_MS,
+        "gap_ms": rules.gap_ns // NS_PER_MS,
+        "bridge_ms": rules.bridge_ns // NS_PER_MS,
+        **({"single_readings": "true"} if rules.single_readings else {}),
+        **({} if rules.standby_level is None else {"standby_level": str(rules.standby_level)}),
+        **({"states": named} if named else {}),
     }

@@ -19,8 +19,10 @@ from instrument_agent.core.activity import (
     run_band,
     turn,
 )
+from instrument_agent.core.drift import Drift, Moved
 from instrument_agent.core.ledger import Interval, Timeline, settle
 from instrument_agent.core.readings import Activity, FailedRead, Observation, Reading, UnknownReason
+from instrument_agent.core.sanity import UNDOUBTED, Finding, Senses
 from instrument_agent.core.sessions import (
     POWERED,
     Earlier,
@@ -32,8 +34,8 @@ from instrument_agent.core.sessions import (
     run_session,
 )
 
-Event = Interval | RunSession | PowerSession
-"""What became certain: an interval closed, or a session ended."""
+Event = Interval | RunSession | PowerSession | Finding | Moved
+"""What became certain: an interval closed, a session ended, a doubt began or ended, the thresholds moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class State:
     Before the first value ``last_seen_ns`` is when accounting began. ``window`` holds the last two samples, of
     which the newest is not judged yet. ``held_ns`` is the last sight before a silence that is being bridged.
     ``silence`` holds the failed reads since the last value, one for each change of reason. ``before`` is the run that
-    was open when the boot before ended, until it is known how this boot begins.
+    was open when the boot before ended, until it is known how this boot begins. ``senses`` and ``drift`` are kept for
+    ``observe`` (core/observing.py).
     """
 
     boot_id: str
@@ -58,6 +61,8 @@ class State:
     open_run: OpenRun | None = None
     open_power: OpenRun | None = None
     before: Earlier | None = None
+    senses: Senses = UNDOUBTED
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,12 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
             state = replace(state, latest_ns=reading.at_ns)
             return _account(rules, state, _silent(rules, state, reading.at_ns))
         number = judged_number(rules, reading.values[rules.channel])
-        if number is not None:
+        if number is not None and rules.calibrated:
             sample = Sample(reading.at_ns, number)
             steady = _steady(rules, state, sample)
             return (steady, ()) if steady is not None else _account(rules, state, _see(rules, state, sample))
-        reading = FailedRead(reading.at_ns, UnknownReason.IMPLAUSIBLE_READING)
+        nonsense, meaningless = UnknownReason.IMPLAUSIBLE_READING, UnknownReason.NOT_CALIBRATED
+        reading = FailedRead(reading.at_ns, nonsense if number is None else meaningless)
     state = replace(state, latest_ns=reading.at_ns)
     return _account(rules, state, _fail(rules, state, reading))
 
@@ -154,17 +160,16 @@ def _steady(rules: Rules, state: State, sample: Sample) -> State | None:
     if powered is not None:
         powered = OpenRun(powered.start_ns, at_ns, powered.unseen_ns, powered.continues)
     line = Timeline(Interval(grown.start_ns, at_ns, grown.activity), line.powered, line.running)
-    return State(
-        state.boot_id, line, at_ns, at_ns, (window[-1], sample), power, run, open_run=running, open_power=powered
-    )
+    boot_id, senses, drift, window = state.boot_id, state.senses, state.drift, (window[-1], sample)
+    return State(boot_id, line, at_ns, at_ns, window, power, run, None, (), running, powered, None, senses, drift)
 
 
-Moved = tuple[State, tuple[Interval, ...]]
+Settled = tuple[State, tuple[Interval, ...]]
 
 
-def _account(rules: Rules, before: State, moved: Moved) -> tuple[State, tuple[Event, ...]]:
+def _account(rules: Rules, before: State, settled: Settled) -> tuple[State, tuple[Event, ...]]:
     """Follow the sessions through what was settled."""
-    state, closed = moved
+    state, closed = settled
     if not closed and state.line.open == before.line.open:
         return state, ()
     events: list[Event] = []
@@ -186,7 +191,7 @@ def _linked(run: OpenRun | None, earlier: Earlier | None) -> OpenRun | None:
     return run if run is None or earlier is None else replace(run, continues=earlier)
 
 
-def _see(rules: Rules, state: State, sample: Sample) -> Moved:
+def _see(rules: Rules, state: State, sample: Sample) -> Settled:
     silent_ns = sample.at_ns - state.last_seen_ns
     closed: tuple[Interval, ...] = ()
     if silent_ns > rules.gap_ns:
@@ -211,13 +216,13 @@ def _resume(state: State, at_ns: int) -> State:
     return replace(state, held_ns=state.last_seen_ns)
 
 
-def _fail(rules: Rules, state: State, failed: FailedRead) -> Moved:
+def _fail(rules: Rules, state: State, failed: FailedRead) -> Settled:
     if not state.silence or state.silence[-1].reason is not failed.reason:
         state = replace(state, silence=(*state.silence, failed))
     return _silent(rules, state, failed.at_ns)
 
 
-def _silent(rules: Rules, state: State, at_ns: int) -> Moved:
+def _silent(rules: Rules, state: State, at_ns: int) -> Settled:
     """Let time pass without a value: after ``gap_ns`` it is unknown, after ``bridge_ns`` the run is over."""
     if at_ns - state.last_seen_ns <= rules.gap_ns:
         return state, ()
@@ -239,7 +244,7 @@ def _flush(rules: Rules, state: State) -> State:
     return replace(_judge(rules, state, filtered(state.window, None)), window=())
 
 
-def _give_up(state: State) -> Moved:
+def _give_up(state: State) -> Settled:
     """Decide what was still open at the last sight, and forget the switches."""
     if state.power is None or state.run is None:
         return state, ()
@@ -268,7 +273,7 @@ def _changed(line: Timeline, powered: tuple[Change, ...], ran: tuple[Change, ...
     return replace(line, power_changes=line.power_changes + powered, run_changes=line.run_changes + ran)
 
 
-def _settle(state: State, seen_ns: int) -> Moved:
+def _settle(state: State, seen_ns: int) -> Settled:
     """Settle as far as no switch can date anything back."""
     candidates = [s.candidate_ns for s in (state.power, state.run) if s is not None and s.candidate_ns is not None]
     line, closed = settle(state.line, min([seen_ns, *candidates]))

@@ -3,6 +3,7 @@
 Two masters never share a line. Whoever reads by itself holds the state lock meanwhile, so that no agent starts.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class _Asked:
         self.poll_s = instrument.poll_s
         self._runtime_dir = runtime_dir
         answer = ask(runtime_dir, {"do": "watch", "instrument": instrument.id})
-        self.channels: Sequence[Channel] = [Channel(**item) for item in answer["channels"]]
+        self.channels: Sequence[Channel] = [_channel(item) for item in answer["channels"]]
 
     def look(self) -> Look:
         answer = self._ask("watch")
@@ -103,6 +104,13 @@ class _Asked:
         except NoAgent as error:
             raise AgentError(_("the agent that was asked does not answer any more"), _("try again")) from error
         return answer
+
+
+def _channel(told: Mapping[str, Any]) -> Channel:
+    """Return a channel that the agent told of; an end of its range that is null is none."""
+    low, high = told["low"], told["high"]
+    ends = {"low": -math.inf if low is None else low, "high": math.inf if high is None else high}
+    return Channel(**{**told, **ends})
 
 
 def instrument_of(config: Config, instrument_id: str) -> InstrumentConfig:

@@ -5,7 +5,6 @@ units that are not there, so there a unit counts only if a profile can be read.
 """
 
 import errno
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,6 @@ from instrument_agent.drivers.dlt645 import ANSWER_WITHIN_S, BAUDS, LONGEST_BITS
 from instrument_agent.drivers.modbus import ModbusDriver
 from instrument_agent.drivers.modbus_line import Line, Question, SerialLine, TcpLine
 from instrument_agent.drivers.profile_file import load_profile, profile_names
-from instrument_agent.drivers.serial_port import open_port
 from instrument_agent.field.fit import Fit, fit, ranked
 
 ANSWER_S = 0.15
@@ -121,30 +119,14 @@ def _takes(plan: Plan, setting: Setting, found: Found) -> bool:
         DeviceUnavailable: the port or the host cannot be used at all.
     """
     try:
-        if not plan.port:
-            with _line(plan, setting):
-                return True
-        with open_port(plan.port, setting.baud, setting.parity, 1) as port:
-            takes_it = _parity_of(port.fileno()) == setting.parity
+        with _line(plan, setting):
+            return True
     except DeviceUnavailable as error:
         if not _is_refusal(plan, error):
             raise
-        takes_it = False
-    if not takes_it and setting not in found.refused:
+    if setting not in found.refused:
         found.refused.append(setting)
-    return takes_it
-
-
-def _parity_of(fd: int) -> str:
-    """Return the parity that is set.
-
-    Drivers drop what they do not know, and the C library of Debian calls that an error (EINVAL) only where nothing
-    else, such as the baud rate, has changed with it.
-    """
-    flags = termios.tcgetattr(fd)[2]
-    if not flags & termios.PARENB:
-        return "N"
-    return "O" if flags & termios.PARODD else "E"
+    return False
 
 
 def _is_refusal(plan: Plan, error: DeviceUnavailable) -> bool:

@@ -1,11 +1,13 @@
 """What the running agent tells a command that looks at one instrument: two masters never share a line."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from instrument_agent.clock import Clock
 from instrument_agent.core.errors import AgentError
+from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
 from instrument_agent.poll.bus import Bus
 from instrument_agent.poll.recorder import Recorder
@@ -24,7 +26,7 @@ def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict
         last = recorder.watched()[name].last
         return {
             "boottime_ns": clock.boottime_ns(),
-            "channels": [asdict(channel) for channel in bus.channels(name)],
+            "channels": [_in_json(channel) for channel in bus.channels(name)],
             "last": None if last is None else {"at_ns": last.at_ns, "values": dict(last.values)},
             "health": asdict(bus.health()[name]),
         }
@@ -38,6 +40,12 @@ def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict
         return {"words": None if words is None else [[*place, word] for place, word in sorted(words.items())]}
 
     return {"watch": watch, "read_raw": read_raw}
+
+
+def _in_json(channel: Channel) -> dict[str, Any]:
+    """Return a channel as JSON knows it: an end of its range that is no number is null."""
+    ends = {"low": channel.low, "high": channel.high}
+    return asdict(channel) | {end: limit if math.isfinite(limit) else None for end, limit in ends.items()}
 
 
 def _asked_for(request: Mapping[str, Any], buses: Mapping[str, Bus]) -> tuple[str, Bus]:

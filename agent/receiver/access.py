@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from instrument_agent.receiver.enrolment import Enrolment
 
-_OF_A_BOX = re.compile(r"/v1/boxes/([^/]*)/(?:records|heartbeat|watermark)/?")
+_OF_A_BOX = re.compile(r"/v1/boxes/([^/]*)/(?:records|heartbeat|watermark|key)/?")
 
 
 class RequireToken:

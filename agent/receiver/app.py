@@ -1,4 +1,4 @@
-"""Uplink contract v1 over HTTP: records, heartbeat, watermark, enrolment, the contract itself, health."""
+"""Uplink contract v1 over HTTP: records, heartbeat, watermark, enrolment, keys, the contract itself, health."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from instrument_agent.receiver.contract import (
     ContractViolation,
     check_enrolment,
     check_heartbeat,
+    check_new_key,
     check_records_request,
     is_box_id,
 )
@@ -28,6 +29,7 @@ from instrument_agent.receiver.gate import Gate
 from instrument_agent.receiver.ledger import Ledger
 from instrument_agent.receiver.openapi import document
 from instrument_agent.receiver.page import Page
+from instrument_agent.receiver.signatures import NotSigned
 
 WRITERS = 16
 """How many batches are stored or waiting for the database at a time; heartbeats never wait behind them."""
@@ -87,6 +89,7 @@ class _Platform:
             Route("/v1/boxes/{box_id}/heartbeat", self.heartbeat, methods=["POST"]),
             Route("/v1/boxes/{box_id}/watermark", self.watermark, methods=["GET"]),
             Route("/v1/boxes/{box_id}/enrol", self.enrol, methods=["POST"]),
+            Route("/v1/boxes/{box_id}/key", self.key, methods=["POST"]),
             Route("/v1/openapi.json", _openapi, methods=["GET"]),
             Route("/healthz", _healthz, methods=["GET"]),
         ]
@@ -109,6 +112,12 @@ class _Platform:
         with self._beats.passing():
             return await run_in_threadpool(self._enrol, box_id, body)
 
+    async def key(self, request: Request) -> Response:
+        """Take a new key of an enrolled box."""
+        box_id, body = _box_id(request), await read_json(request)
+        with self._beats.passing():
+            return await run_in_threadpool(self._take_key, box_id, body)
+
     def watermark(self, request: Request) -> Response:
         """Say how far each epoch of a box is settled."""
         marks = self._ledger.watermarks(_box_id(request))
@@ -117,6 +126,8 @@ class _Platform:
 
     def _store(self, box_id: str, body: Any) -> Response:
         check_records_request(body)
+        if self._enrolment is not None:
+            self._enrolment.check_head(box_id, body)
         result = self._ledger.store(box_id, body["epoch"], body["records"])
         reply = {
             "epoch": body["epoch"],
@@ -133,14 +144,22 @@ class _Platform:
             return {}
         head = self._ledger.hash_at(box_id, epoch, acked_through)
         said = {"box_id": box_id, "epoch": epoch, "acked_through": acked_through, "time": time}
-        return {"receipt": said if head is None else {**said, "head_hash": head}}
+        return {"receipt": self._enrolment.signed(said if head is None else {**said, "head_hash": head})}
 
     def _enrol(self, box_id: str, body: Any) -> Response:
         check_enrolment(body)
         if self._enrolment is None:
             raise HTTPException(404, "boxes are not enrolled here")
         credential = self._enrolment.enrol(box_id, body["code"], body["public_key"], self._now_ns())
-        return JSONResponse({"credential": credential, "server_time": _utc_text(self._now_ns())})
+        given = {"credential": credential, "platform_key": self._enrolment.public_key}
+        return JSONResponse({**given, "server_time": _utc_text(self._now_ns())})
+
+    def _take_key(self, box_id: str, body: Any) -> Response:
+        check_new_key(body)
+        if self._enrolment is None:
+            raise HTTPException(404, "boxes are not enrolled here")
+        self._enrolment.take_key(box_id, body, self._now_ns())
+        return JSONResponse({"server_time": _utc_text(self._now_ns())})
 
     def _note_heartbeat(self, box_id: str, body: Any) -> Response:
         check_heartbeat(box_id, body)
@@ -202,6 +221,7 @@ _ANSWERS: dict[Any, Callable[[Request, Exception], Response]] = {
     HTTPException: _http_error,
     ContractViolation: _bad_request,
     CodeRefused: _forbidden,
+    NotSigned: _forbidden,
     ClientDisconnect: _bad_request,
     OperationalError: _unavailable,
     PoolTimeoutError: _unavailable,

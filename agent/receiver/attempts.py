@@ -9,17 +9,16 @@ from typing import Any
 from instrument_agent.core.canonical import record_hash
 from instrument_agent.i18n import _
 from instrument_agent.receiver.contract import ContractViolation, check_reply
-from instrument_agent.receiver.trial import LARGEST_REPLY, Answer, Item, Trial
+from instrument_agent.receiver.trial import LARGEST_REPLY, OK, Answer, Item, Trial
 
 CLOCK_S = 60.0
 """How far the platform's clock may be from the one here, which may be wrong itself."""
 AT_ONCE = 6
 BIG_BATCH = 500
 """What a box sends at most unless its config says otherwise."""
-_OK = 200
 _BUSY = (429, 503)
 _REFUSED = (400, 422)
-_UNAUTHORIZED = (401, 403)
+UNAUTHORIZED = (401, 403)
 _TOO_LARGE = 413
 
 
@@ -31,19 +30,22 @@ class NotTried(Exception):
     """This cannot be tried here; the message says why."""
 
 
-def _expect(holds: bool, sentence: str, answer: Answer | None = None) -> None:
+def expect(holds: bool, sentence: str, answer: Answer | None = None) -> None:
+    """Raise Wrong unless it holds, with what was answered."""
     if holds:
         return
     shown = "" if answer is None else f" [{answer.status} {str(answer.body)[:200]}]"
     raise Wrong(sentence + shown)
 
 
-def _settled(answer: Answer, through: int, rejected: set[int], sentence: str) -> None:
-    good = answer.status == _OK and answer.acked == through and set(answer.rejected) == rejected
-    _expect(good, sentence, answer)
+def settled(answer: Answer, through: int, rejected: set[int], sentence: str) -> None:
+    """Expect a batch to be settled ``through`` a seq, and just these to be rejected."""
+    good = answer.status == OK and answer.acked == through and set(answer.rejected) == rejected
+    expect(good, sentence, answer)
 
 
-def _epoch() -> str:
+def new_epoch() -> str:
+    """Return an epoch that nobody has heard of."""
     return str(uuid.uuid4())
 
 
@@ -53,44 +55,44 @@ def _damaged(item: Item) -> Item:
 
 def sent_again(trial: Trial) -> None:
     """Send records, send them again, send one of them again."""
-    items = trial.chain(3, _epoch())
-    _settled(trial.send(items), 3, set(), _("three new records were not acknowledged"))
-    _settled(trial.send(items), 3, set(), _("the same three records were not acknowledged a second time"))
-    _settled(trial.send(items[1:2]), 3, set(), _("one of them alone was not acknowledged as before"))
+    items = trial.chain(3, new_epoch())
+    settled(trial.send(items), 3, set(), _("three new records were not acknowledged"))
+    settled(trial.send(items), 3, set(), _("the same three records were not acknowledged a second time"))
+    settled(trial.send(items[1:2]), 3, set(), _("one of them alone was not acknowledged as before"))
 
 
 def conflict(trial: Trial) -> None:
     """Send another content under a stored key."""
-    epoch = _epoch()
+    epoch = new_epoch()
     stored, rival = trial.chain(1, epoch), trial.chain(1, epoch, at_ms=77)
     trial.send(stored)
     answer = trial.send(rival)
-    _settled(answer, 1, {1}, _("another content under a stored key was not rejected"))
-    _expect(answer.rejected[1] == "conflict", _("the reason is not conflict"), answer)
-    _settled(trial.send(stored), 1, set(), _("the first content did not stay"))
+    settled(answer, 1, {1}, _("another content under a stored key was not rejected"))
+    expect(answer.rejected[1] == "conflict", _("the reason is not conflict"), answer)
+    settled(trial.send(stored), 1, set(), _("the first content did not stay"))
 
 
 def gap(trial: Trial) -> None:
     """Leave a record out, and send it later."""
-    items = trial.chain(5, _epoch())
-    _settled(trial.send(items[:2]), 2, set(), _("two records were not acknowledged"))
-    _settled(trial.send(items[3:]), 2, set(), _("something was acknowledged beyond a record that is missing"))
-    _settled(trial.send(items[2:3]), 5, set(), _("when the missing record came, the rest was not acknowledged"))
+    items = trial.chain(5, new_epoch())
+    settled(trial.send(items[:2]), 2, set(), _("two records were not acknowledged"))
+    settled(trial.send(items[3:]), 2, set(), _("something was acknowledged beyond a record that is missing"))
+    settled(trial.send(items[2:3]), 5, set(), _("when the missing record came, the rest was not acknowledged"))
 
 
 def poison(trial: Trial) -> None:
     """Send a record that is none between two good ones."""
-    items = trial.chain(3, _epoch())
+    items = trial.chain(3, new_epoch())
     answer = trial.send([items[0], {**items[1], "record": {"seq": 2}}, items[2]])
-    _settled(answer, 3, {2}, _("one record that is none did not count as settled, or took others with it"))
+    settled(answer, 3, {2}, _("one record that is none did not count as settled, or took others with it"))
 
 
 def damaged_record(trial: Trial) -> None:
     """Send a record that was changed after it was hashed."""
-    items = trial.chain(2, _epoch())
+    items = trial.chain(2, new_epoch())
     answer = trial.send([items[0], _damaged(items[1])], head_hash=items[1]["hash"])
-    _expect(2 in answer.rejected, _("a record that does not have its hash was not rejected"), answer)  # noqa: PLR2004  # its seq
-    _settled(trial.send(items), 2, set(), _("the whole record was not taken afterwards"))
+    expect(2 in answer.rejected, _("a record that does not have its hash was not rejected"), answer)  # noqa: PLR2004  # its seq
+    settled(trial.send(items), 2, set(), _("the whole record was not taken afterwards"))
 
 
 def odd_characters(trial: Trial) -> None:
@@ -102,20 +104,20 @@ def odd_characters(trial: Trial) -> None:
         "deep": [{"b": -1, "a": []}],
         "\ue000": 1,
     }
-    answer = trial.send(trial.chain(1, _epoch(), data=odd))
-    _settled(answer, 1, set(), _("a record with unusual characters and numbers was not taken"))
+    answer = trial.send(trial.chain(1, new_epoch(), data=odd))
+    settled(answer, 1, set(), _("a record with unusual characters and numbers was not taken"))
 
 
 def unknown_members(trial: Trial) -> None:
     """Send a type and members that nobody knows yet."""
-    items = trial.chain(1, _epoch(), type="platform_check", colour={"rgb": [1, 2, 3]})
+    items = trial.chain(1, new_epoch(), type="platform_check", colour={"rgb": [1, 2, 3]})
     answer = trial.ask("POST", "records", trial.envelope(items, tomorrow=True))
-    _settled(answer, 1, set(), _("a type or a member that is not known today was not taken"))
+    settled(answer, 1, set(), _("a type or a member that is not known today was not taken"))
 
 
 def broken_envelope(trial: Trial) -> None:
     """Send requests that are wrong as a whole."""
-    epoch = _epoch()
+    epoch = new_epoch()
     items = trial.chain(1, epoch)
     whole = trial.envelope(items)
     for broken in (
@@ -124,33 +126,33 @@ def broken_envelope(trial: Trial) -> None:
         {name: value for name, value in whole.items() if name != "epoch"},
     ):
         answer = trial.ask("POST", "records", broken)
-        _expect(answer.status in _REFUSED, _("a request that breaks the contract was not refused with 400"), answer)
-    _expect(not trial.watermark().marks.get(epoch), _("something of a refused request was stored"))
+        expect(answer.status in _REFUSED, _("a request that breaks the contract was not refused with 400"), answer)
+    expect(not trial.watermark().marks.get(epoch), _("something of a refused request was stored"))
 
 
 def zipped_body(trial: Trial) -> None:
     """Send a body in gzip."""
-    items = trial.chain(2, _epoch())
+    items = trial.chain(2, new_epoch())
     answer = trial.ask("POST", "records", trial.envelope(items), zipped=True)
-    _settled(answer, 2, set(), _("a body in gzip was not taken"))
+    settled(answer, 2, set(), _("a body in gzip was not taken"))
 
 
 def shape_of_replies(trial: Trial) -> None:
     """Hold replies against their schemas; what the time says is judged elsewhere."""
-    items = trial.chain(1, _epoch())
+    items = trial.chain(1, new_epoch())
     for name, answer in (
         ("records_reply", trial.send(items)),
         ("heartbeat_reply", trial.ask("POST", "heartbeat", trial.pulse())),
         ("watermark_reply", trial.watermark()),
     ):
-        _expect(answer.size <= LARGEST_REPLY, _("a reply is longer than {count} bytes").format(count=LARGEST_REPLY))
+        expect(answer.size <= LARGEST_REPLY, _("a reply is longer than {count} bytes").format(count=LARGEST_REPLY))
         body = {**answer.body, "server_time": ""} if isinstance(answer.body, dict) else answer.body
         try:
             check_reply(name, body)
         except ContractViolation as error:
             raise Wrong(_("{name} breaks its schema: {error}").format(name=name, error=error)) from error
     answer = trial.send(items)
-    _expect(answer.body["epoch"] == items[0]["record"]["epoch"], _("the reply names another epoch"), answer)
+    expect(answer.body["epoch"] == items[0]["record"]["epoch"], _("the reply names another epoch"), answer)
 
 
 def server_time(trial: Trial) -> None:
@@ -161,74 +163,74 @@ def server_time(trial: Trial) -> None:
             moment = datetime.fromisoformat(str(text))
         except ValueError:
             raise Wrong(_("server_time is not a time: {text}").format(text=text)) from None
-        _expect(moment.tzinfo is not None, _("server_time has no zone: {text}").format(text=text))
+        expect(moment.tzinfo is not None, _("server_time has no zone: {text}").format(text=text))
         apart_s = abs((moment - datetime.now(UTC)).total_seconds())
         told = _("server_time is {seconds:.0f} s away from the clock here").format(seconds=apart_s)
-        _expect(apart_s <= CLOCK_S, told)
+        expect(apart_s <= CLOCK_S, told)
 
 
 def watermark(trial: Trial) -> None:
     """Send two epochs and ask for both."""
-    first, second = _epoch(), _epoch()
+    first, second = new_epoch(), new_epoch()
     trial.send(trial.chain(2, first))
     trial.send(trial.chain(3, second))
     answer = trial.watermark()
-    _expect(answer.status == _OK, _("the watermark is not answered"), answer)
+    expect(answer.status == OK, _("the watermark is not answered"), answer)
     found = answer.marks.get(first), answer.marks.get(second)
     told = _("of two epochs with 2 and 3 records the watermark says {found}").format(found=found)
-    _expect(found == (2, 3), told)
+    expect(found == (2, 3), told)
 
 
 def heartbeat(trial: Trial) -> None:
     """Send a heartbeat, and one that names another box."""
     answer = trial.ask("POST", "heartbeat", trial.pulse(tomorrow={"x": 1.5}))
-    _expect(answer.status == _OK, _("a heartbeat was not taken"), answer)
+    expect(answer.status == OK, _("a heartbeat was not taken"), answer)
     answer = trial.ask("POST", "heartbeat", trial.pulse(box_id=f"{trial.box_id[:60]}-x"))
-    _expect(answer.status in _REFUSED, _("a heartbeat that names another box was not refused with 400"), answer)
+    expect(answer.status in _REFUSED, _("a heartbeat that names another box was not refused with 400"), answer)
 
 
 def credential(trial: Trial) -> None:
     """Send without a credential, and with a wrong one."""
     if not trial.token:
         raise NotTried(_("give the box's credential with --token-file"))
-    epoch = _epoch()
+    epoch = new_epoch()
     body = trial.envelope(trial.chain(1, epoch))
     for token, told in (
         ("", _("a request without a credential was let in")),
         (trial.token[:-1] + ("x" if trial.token[-1] != "x" else "y"), _("a wrong credential was let in")),
     ):
         answer = trial.ask("POST", "records", body, token)
-        _expect(answer.status in _UNAUTHORIZED, told, answer)
-    _expect(not trial.watermark().marks.get(epoch), _("something was stored without a credential"))
+        expect(answer.status in UNAUTHORIZED, told, answer)
+    expect(not trial.watermark().marks.get(epoch), _("something was stored without a credential"))
 
 
 def at_once(trial: Trial) -> None:
     """Send overlapping batches at the same time."""
-    epoch = _epoch()
+    epoch = new_epoch()
     items = trial.chain(30, epoch)
     batches = [items[start : start + 10] for start in range(0, 25, 5)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(trial.send, batches * 3))
-    odd = [answer for answer in answers if answer.status not in (_OK, *_BUSY) or answer.rejected]
-    _expect(not odd, _("batches sent at the same time were refused"), odd[0] if odd else None)
-    _settled(trial.send(items), len(items), set(), _("after batches sent at the same time something is missing"))
+    odd = [answer for answer in answers if answer.status not in (OK, *_BUSY) or answer.rejected]
+    expect(not odd, _("batches sent at the same time were refused"), odd[0] if odd else None)
+    settled(trial.send(items), len(items), set(), _("after batches sent at the same time something is missing"))
 
 
 def broken_link(trial: Trial) -> None:
     """Send a record whose prev_hash is that of no record."""
-    items = trial.chain(2, _epoch())
+    items = trial.chain(2, new_epoch())
     record: dict[str, Any] = {**items[1]["record"], "prev_hash": "a" * 64}
     answer = trial.send([items[0], {"hash": record_hash(record), "record": record}])
-    _settled(answer, 2, set(), _("a record that does not link to the one before it was not stored"))
+    settled(answer, 2, set(), _("a record that does not link to the one before it was not stored"))
 
 
 def large_batch(trial: Trial) -> None:
     """Send many records at once."""
-    items = trial.chain(BIG_BATCH, _epoch())
+    items = trial.chain(BIG_BATCH, new_epoch())
     answer = trial.send(items)
-    taken = answer.status == _OK and answer.acked == BIG_BATCH
+    taken = answer.status == OK and answer.acked == BIG_BATCH
     told = _("a batch of {count} records was neither taken nor answered with 413").format(count=BIG_BATCH)
-    _expect(taken or answer.status == _TOO_LARGE, told, answer)
+    expect(taken or answer.status == _TOO_LARGE, told, answer)
 
 
 def encrypted(trial: Trial) -> None:
@@ -237,7 +239,7 @@ def encrypted(trial: Trial) -> None:
         here = trial.host == "localhost" or ip_address(trial.host).is_loopback
     except ValueError:
         here = False
-    _expect(trial.secure or here, _("the address does not begin with https"))
+    expect(trial.secure or here, _("the address does not begin with https"))
 
 
 def unseen(_trial: Trial) -> None:

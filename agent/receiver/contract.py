@@ -72,6 +72,15 @@ def check_enrolment(body: Any) -> None:
     _check(_ENROL, body)
 
 
+def check_new_key(body: Any) -> None:
+    """Check the body with which a box shows a new key.
+
+    Raises:
+        ContractViolation: it breaks the schema.
+    """
+    _check(_KEY, body)
+
+
 def check_reply(name: str, body: Any) -> None:
     """Check what a platform answered against the schema ``name``.
 
@@ -148,4 +157,5 @@ _OF_TYPE = {name: _validator(name) for name in RECORD_TYPES}
 _REQUEST = _validator("records_request")
 _HEARTBEAT = _validator("heartbeat")
 _ENROL = _validator("enrol_request")
+_KEY = _validator("key_request")
 _BOX_ID = re.compile(schema("definitions")["$defs"]["box_id"]["pattern"])

@@ -1,4 +1,4 @@
-"""Who may speak for a box: one-time codes, and the credential a box gets for one.
+"""Who may speak for a box: one-time codes, the credential a box gets for one, and the keys it signs with.
 
 A code is for one box, or for whichever box comes first; a box that is enrolled already needs a code made for it, so
 that nobody takes its place with a spare one. A reply can be lost: until the credential has been borne once, the same
@@ -8,13 +8,16 @@ code with the same public key is answered again, with a new credential in place 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
 from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.keys import public_key_of, sign
 from instrument_agent.receiver.engine import laid_out, locked, writing
+from instrument_agent.receiver.signatures import check_head, keys_of, mark_used, note_key, own_key, take_key
 from instrument_agent.receiver.tables import boxes, codes, credentials
 
 DAY_NS = 86_400 * NS_PER_S
@@ -22,6 +25,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing t
 _GROUPS, _GROUP = 5, 4  # 100 bits
 _SHOWN = 4
 _TOKEN_BYTES = 32
+_REVOKED = ""  # what no token hashes to
 _NOBODY = hashlib.sha256(secrets.token_bytes(_TOKEN_BYTES)).hexdigest()
 
 
@@ -50,6 +54,10 @@ class Enrolment:
     def __init__(self, url: str) -> None:
         self._engine = laid_out(url)
         self._writer = writing(self._engine)
+        with self._writer.begin() as connection:
+            self._private_key = own_key(connection)
+        self.public_key = public_key_of(self._private_key)
+        """The platform's own, with which boxes check its receipts."""
 
     def close(self) -> None:
         """Give the database back."""
@@ -99,7 +107,46 @@ class Enrolment:
             connection.execute(delete(credentials).where(credentials.c.box_id == box_id))
             connection.execute(insert(credentials).values(box_id=box_id, code_id=row.id, **given))
             connection.execute(update(codes).where(mine).values(used_by=box_id))
+            note_key(connection, box_id, public_key, now_ns, used=True)
         return credential
+
+    def revoke_box(self, box_id: str) -> bool:
+        """Take a box's credential away; False if it has none. To enrol again it needs a code made for it."""
+        mine = (credentials.c.box_id == box_id, credentials.c.token_hash != _REVOKED)
+        with self._writer.begin() as connection:
+            found = connection.execute(update(credentials).where(*mine).values(token_hash=_REVOKED, borne=1))
+        return found.rowcount > 0
+
+    def keys(self, box_id: str) -> list[dict[str, Any]]:
+        """Return every key a box had, newest first: ``public_key``, ``since_ns`` (UTC since 1970)."""
+        with self._engine.begin() as connection:
+            return keys_of(connection, box_id)
+
+    def take_key(self, box_id: str, body: Mapping[str, Any], now_ns: int) -> None:
+        """Take the new key of a box, signed with its old one.
+
+        Raises:
+            NotSigned: it is not.
+        """
+        with self._writer.begin() as connection:
+            locked(connection, boxes, {"box_id": box_id}, "box_id")
+            take_key(connection, box_id, body, now_ns)
+
+    def check_head(self, box_id: str, body: Mapping[str, Any]) -> None:
+        """Check the signature of a batch.
+
+        Raises:
+            NotSigned: it was not made by this box.
+        """
+        with self._engine.begin() as connection:
+            first = check_head(connection, box_id, body)
+        if first:
+            with self._writer.begin() as connection:
+                mark_used(connection, box_id)
+
+    def signed(self, statement: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a statement with the platform's signature of it."""
+        return {**statement, "signature": sign(self._private_key, statement)}
 
     def bears(self, box_id: str, token: bytes) -> bool:
         """Say whether ``token`` is the credential of the box; takes as long whether it is nearly so or not at all."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from instrument_agent.i18n import _
-from instrument_agent.receiver import attempts
+from instrument_agent.receiver import attempts, key_attempts
 from instrument_agent.receiver.attempts import NotTried, Wrong
 from instrument_agent.receiver.trial import NoAnswer, Trial
 
@@ -146,5 +146,28 @@ MUSTS = (
     Must("M20", _("A stored record is never changed or deleted."), "", attempts.unseen),
     Must("M21", _("Each second of an instrument is counted once."), "", attempts.unseen),
     Must("M22", _("An overloaded platform answers 429 or 503 with Retry-After."), "", attempts.unseen),
-    Must("M23", _("An enrolment code is good once, and credentials are kept as hashes only."), "", attempts.unseen),
+    Must(
+        "M23",
+        _("An enrolment code is good once, and credentials are kept as hashes only."),
+        _("note who used a code, and refuse it to everybody else with 403"),
+        key_attempts.one_code,
+    ),
+    Must(
+        "M24",
+        _("What an enrolled box sends is signed with its key, or refused with 403."),
+        _("check the signature over {box_id, epoch, seq, head_hash} before anything is stored; never answer 400 to it"),
+        key_attempts.signature,
+    ),
+    Must(
+        "M25",
+        _("A receipt names what is settled, and is signed with the key given at enrolment."),
+        _("sign the RFC 8785 JSON of the receipt with the private half of platform_key (Ed25519)"),
+        key_attempts.receipts,
+    ),
+    Must(
+        "M26",
+        _("A new key takes the place of the one that signed it."),
+        _("take POST .../key if the newest key signed it; let the one before count until the new one was used"),
+        key_attempts.new_key,
+    ),
 )

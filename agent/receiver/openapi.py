@@ -12,7 +12,7 @@ _ABOUT = (
 _REFUSALS = {
     "400": "The request as a whole breaks the contract: nothing of it is stored. The box looks for the culprit.",
     "401": "No credential, or not that of this box. The box keeps its records and probes slowly.",
-    "403": "The code does not enrol this box; the sentence says why.",
+    "403": "The code does not enrol this box, or the signature is not its own; the sentence says why.",
     "404": "There is no such address here.",
     "413": "Too large as sent or decompressed (here: 16 MiB). The box sends half as much.",
     "415": "Not application/json, or an encoding other than gzip.",
@@ -41,6 +41,7 @@ def document() -> dict[str, Any]:
             "/v1/boxes/{box_id}/heartbeat": {"parameters": [_box()], "post": _heartbeat()},
             "/v1/boxes/{box_id}/watermark": {"parameters": [_box()], "get": _watermark()},
             "/v1/boxes/{box_id}/enrol": {"parameters": [_box()], "post": _enrol()},
+            "/v1/boxes/{box_id}/key": {"parameters": [_box()], "post": _key()},
         },
         "components": {
             "schemas": {_component(name): _published(schema(name)) for name in NAMES},
@@ -55,7 +56,9 @@ def _records() -> dict[str, Any]:
         "summary": "Take a batch of records of one epoch",
         "security": [{"credential": []}],
         **_body("records_request"),
-        "responses": _answers("records_reply", "Every record of the batch is stored or rejected.", _WITH_BODY),
+        "responses": _answers(
+            "records_reply", "Every record of the batch is stored or rejected.", (*_WITH_BODY, "403")
+        ),
     }
 
 
@@ -85,6 +88,16 @@ def _enrol() -> dict[str, Any]:
         "security": [],
         **_body("enrol_request"),
         "responses": _answers("enrol_reply", "Enrolled.", ("400", "403", "404", "413", "415", "429", "500", "503")),
+    }
+
+
+def _key() -> dict[str, Any]:
+    return {
+        "operationId": "key",
+        "summary": "Take a new key of an enrolled box, signed with its old one",
+        "security": [{"credential": []}],
+        **_body("key_request"),
+        "responses": _answers("key_reply", "Taken.", (*_WITH_BODY, "403", "404")),
     }
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 LAYOUT = 1
-"""Counts up with every change of the tables: another layout is refused, not guessed at."""
+"""Counts up with every change of a table: another layout is refused, not guessed at. A table that is new is added."""
 
 metadata = MetaData()
 
@@ -125,4 +125,24 @@ credentials = Table(
     Column("public_key", String(44), nullable=False),
     Column("code_id", ForeignKey("codes.id"), nullable=False),
     Column("borne", Integer, nullable=False),
+)
+
+# Every key a box ever had, the newest last; `used` once something was signed with it.
+box_keys = Table(
+    "box_keys",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("box_id", String(64), nullable=False, index=True),
+    Column("public_key", String(44), nullable=False),
+    Column("since_ns", BigInteger, nullable=False),
+    Column("used", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# With it receipts are signed: whoever may read this database, or a copy of it, could sign some too.
+platform_key = Table(
+    "platform_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("private_key", String(44), nullable=False),
 )

@@ -14,7 +14,9 @@ from urllib.parse import quote, urlsplit
 
 from instrument_agent.core.canonical import NO_HASH, record_hash
 from instrument_agent.i18n import _
+from instrument_agent.keys import head_statement, new_private_key, public_key_of, sign
 
+OK = 200
 TIMEOUT_S = 30.0
 LARGEST_REPLY = 1_000_000
 Item = dict[str, Any]
@@ -62,10 +64,21 @@ class Trial:
         self.secure = parts.scheme == "https"
         self.box_id = box_id
         self.token = token
+        self.code = self.private_key = self.platform_key = ""
         self.boot_id = str(uuid.uuid4())
         self._port = parts.port
         self._path = parts.path.rstrip("/")
         self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+
+    def enrol(self, code: str) -> Answer:
+        """Enrol the box with a one-time code; from then on it bears its credential and signs what it sends."""
+        private_key = new_private_key()
+        answer = self.ask("POST", "enrol", {"code": code, "public_key": public_key_of(private_key)})
+        if answer.status == OK and isinstance(answer.body, dict):
+            self.code, self.private_key = code, private_key
+            self.token = str(answer.body.get("credential", ""))
+            self.platform_key = str(answer.body.get("platform_key", ""))
+        return answer
 
     def chain(self, count: int, epoch: str, **changes: Any) -> list[Item]:
         """Return ``count`` chained records of an epoch from seq 1; ``changes`` go into each before it is hashed."""
@@ -89,7 +102,11 @@ class Trial:
         """Return the body that carries items of one epoch."""
         last = items[-1]
         where = {"epoch": last["record"]["epoch"], "boot_id": self.boot_id, "boottime_ms": 60_000}
-        return {**where, "records": list(items), "head_hash": last["hash"], **changes}
+        body = {**where, "records": list(items), "head_hash": last["hash"], **changes}
+        if self.private_key and "signature" not in changes:
+            signed = head_statement(self.box_id, body["epoch"], last["record"]["seq"], body["head_hash"])
+            body["signature"] = sign(self.private_key, signed)
+        return body
 
     def send(self, items: Sequence[Item], **changes: Any) -> Answer:
         """Send records."""

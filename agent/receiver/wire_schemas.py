@@ -13,7 +13,7 @@ RECORD_TYPES = (
 """The types of record that have a schema of their own."""
 BODIES = (
     *("records_request", "records_reply", "heartbeat", "heartbeat_reply", "watermark_reply"),
-    *("enrol_request", "enrol_reply", "error"),
+    *("enrol_request", "enrol_reply", "key_request", "key_reply", "error"),
 )
 """What goes over the wire as a whole."""
 NAMES = ("definitions", "record", *RECORD_TYPES, "receipt", *BODIES)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from instrument_agent.config import load_config
 from instrument_agent.core.errors import AgentError
-from instrument_agent.daemon import Agent
 from instrument_agent.i18n import _
 from instrument_agent.notify import Notifier
 from instrument_agent.sandbox.scaled_clock import ScaledClock
+from instrument_agent.service import Service
 
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 30.0
@@ -120,7 +120,7 @@ def main() -> int:
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
     clock = ScaledClock(given.speed, given.origin_boottime_ns, given.origin_utc_ns, given.boot_id)
     # The machine's time server vouches for the machine's clock, not for this one; the bench may touch a file instead.
-    return Agent(load_config(given.config), clock, given.config.parent / "synchronized").run(Notifier())
+    return Service(load_config(given.config), clock, Notifier(), given.config.parent / "synchronized").run()
 
 
 if __name__ == "__main__":

@@ -26,14 +26,12 @@ def bind(
     table but are bound by the caller.
 
     Raises:
-        Unfit: ``cls`` is no dataclass, as a driver of somebody else may be.
+        Unfit: ``cls`` does not say what it takes, as a driver of somebody else may not.
     """
-    if not takes_options(cls):
-        raise Unfit(_("the driver is no dataclass"), _("put @dataclass before the class"))
+    kinds = kinds_of(cls)
     options = _options(cls)
     valid = [field.name for field in options if field.name not in beside]
     note_unknown([*valid, *beside], table, at, book)
-    kinds = get_type_hints(cls)
     values: dict[str, Any] = {}
     for field in options:
         if field.name in beside:
@@ -43,7 +41,7 @@ def bind(
             try:
                 values[field.name] = _fitted(field, _kind(kinds[field.name]), table[field.name], here, book)
             except Unfit as unfit:
-                book.note((*here, *unfit.at), unfit.problem, unfit.hint)
+                book.note_unfit(here, unfit)
         elif field.default is not MISSING:
             values[field.name] = field.default
         elif field.default_factory is not MISSING:
@@ -62,8 +60,29 @@ def note_unknown(valid: Sequence[str], table: Mapping[str, object], at: KeyPath,
 
 
 def takes_options(cls: object) -> bool:
-    """Tell whether a table can be bound to this: a class, and a dataclass."""
-    return isinstance(cls, type) and is_dataclass(cls)
+    """Tell whether a table can be bound to this."""
+    try:
+        kinds_of(cls)
+    except Unfit:
+        return False
+    return True
+
+
+def kinds_of(cls: object) -> dict[str, Any]:
+    """Return the annotations of a dataclass, by field.
+
+    Raises:
+        Unfit: it is none, or an annotation names what is not there.
+    """
+    if not isinstance(cls, type) or not is_dataclass(cls):
+        raise Unfit(_("the driver is no dataclass"), _("put @dataclass before the class"))
+    try:
+        return get_type_hints(cls)
+    except Exception as error:  # an annotation is code of somebody else, and may be any
+        raise Unfit(
+            _("the type of an option is not known: {error}").format(error=error),
+            _("import it where the program runs too, not only for the type checker"),
+        ) from error
 
 
 def _options(cls: type[Any]) -> list[Field[Any]]:
@@ -100,7 +119,7 @@ def _tables(cls: Any, value: object, at: KeyPath, book: Notebook) -> list[Any]:
         try:
             made.append(_table(cls, table, here, book))
         except Unfit as unfit:
-            book.note((*here, *unfit.at), unfit.problem, unfit.hint)
+            book.note_unfit(here, unfit)
     return made
 
 

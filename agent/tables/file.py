@@ -1,6 +1,5 @@
 """From the bytes of a config file to its keys, and a plain sentence for whatever is in the way."""
 
-import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -20,31 +19,34 @@ _FULL_WIDTH = frozenset("“”‘’＂＇＝，．：［］｛｝＃")
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """One reading of a config file: what it says, where, and the hash of these very bytes."""
+    """One reading of a config file: what it says, where, and the very bytes."""
 
     keys: dict[str, Any]
     lines: dict[KeyPath, int]
-    sha256: str
+    content: bytes
 
 
-def read_config_file(path: Path) -> ConfigFile:
+def read_config_file(path: Path, if_missing: str = "") -> ConfigFile:
     """Read and parse a TOML file; a byte order mark and Windows line ends are accepted.
+
+    ``if_missing`` is the hint where there is no such file.
 
     Raises:
         InvalidConfig: it cannot be read, is not UTF-8, is larger than 1 MiB, or is not TOML.
     """
-    content = read_bytes(path)
+    content = read_bytes(path, if_missing)
     text = _decoded(path, content)
     try:
         keys = tomllib.loads(text)
     except RecursionError:
-        raise InvalidConfig([Mistake(path, None, "", _("brackets are nested too deeply"))]) from None
+        problem, hint = _("brackets are nested too deeply"), _("count the brackets up to this line: one is not closed")
+        raise InvalidConfig([Mistake(path, _deepest(text), "", problem, hint)]) from None
     except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits gives a plain one
         raise InvalidConfig([_syntax_mistake(path, text, str(error))]) from error
-    return ConfigFile(keys, key_lines(text), hashlib.sha256(content).hexdigest())
+    return ConfigFile(keys, key_lines(text), content)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, if_missing: str = "") -> bytes:
     """Return the content of a file of at most 1 MiB.
 
     Raises:
@@ -54,7 +56,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _whole_file(path, _("there is no such file")) from None
+        raise _whole_file(path, _("there is no such file"), if_missing) from None
     except IsADirectoryError:
         raise _whole_file(path, _("this is a directory, not a file")) from None
     except PermissionError:
@@ -91,13 +93,42 @@ def _is_gbk(content: bytes) -> bool:
     return True
 
 
+def _deepest(text: str) -> int:
+    """Return the line in whose end most brackets are open."""
+    depth, found = 0, (0, 1)
+    for number, line in enumerate(text.split("\n"), 1):
+        depth += sum((letter in "[{") - (letter in "]}") for letter in line)
+        found = max(found, (depth, -number))
+    return abs(found[1])
+
+
 def _syntax_mistake(path: Path, text: str, message: str) -> Mistake:
     lines = text.rstrip().split("\n")
     place = _PLACE.search(message)
     line = None
-    hint = ""
+    hint = _advice(message)
     if place is not None:
         line = int(place["line"] or len(lines))
         if line <= len(lines) and _FULL_WIDTH.intersection(lines[line - 1]):
             hint = _("there is full-width punctuation in this line: type it in English mode")
     return Mistake(path, line, "", _("not valid TOML: {message}").format(message=_PLACE.sub("", message)), hint)
+
+
+def _advice(message: str) -> str:
+    """Return what to write instead, for the messages of tomllib that people see most."""
+    for said, hint in (
+        ("Cannot declare", _("this table stands there before: keep one; [[instrument]] needs two brackets each time")),
+        ("Cannot overwrite", _("this key stands there before: keep one")),
+        ("Expected '='", _("write: key = value")),
+        ("Invalid value", _("text needs quotes, numbers need none")),
+        ("Unterminated", _("close the quotes")),
+        ("Expected newline", _("one key in each line; text needs quotes")),
+        ("Expected ']", _("close the bracket")),
+        ("Unclosed", _("close the bracket")),
+        ("Illegal character", _("delete the line and type it again")),
+        ("Found invalid character", _("delete the line and type it again")),
+        ("Unescaped", _("use single quotes around text with a backslash")),
+    ):
+        if message.startswith(said):
+            return hint
+    return _("compare the line with config.example.toml")

@@ -1,4 +1,4 @@
-"""Which line of a TOML file a key stands on, which tomllib does not say.
+"""Where in a TOML file a key and its value stand, which tomllib does not say.
 
 This is no parser: it walks over a text that tomllib has already accepted, and only keeps the positions. It needs
 to know strings, comments, brackets and keys; every other thing is skipped as one word.
@@ -24,7 +24,40 @@ _DOT = re.compile(r"[ \t]*\.[ \t]*")
 
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Return the line, counted from 1, of every table, key and array element of a valid TOML text."""
-    return _Walk(text).lines()
+    return _walked(text).found
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A table's header, or a key with its value: ``start`` and ``end`` (that of its last line) in the text.
+
+    ``table`` is the one it stands in; ``at`` is the same for a header.
+    """
+
+    table: KeyPath
+    at: KeyPath
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The rows of a text in their order, and where each value starts and ends; a date may end too early."""
+
+    rows: list[Row]
+    values: dict[KeyPath, tuple[int, int]]
+
+
+def key_places(text: str) -> Places:
+    """Return where everything in a valid TOML text stands."""
+    walk = _walked(text)
+    return Places(walk.rows, walk.values)
+
+
+def _walked(text: str) -> "_Walk":
+    walk = _Walk(text)
+    walk.go()
+    return walk
 
 
 @dataclass(slots=True)
@@ -33,6 +66,7 @@ class _Open:
 
     at: KeyPath
     is_array: bool
+    start: int
     count: int = 0
 
 
@@ -44,21 +78,25 @@ class _Walk:
     found: dict[KeyPath, int] = field(default_factory=dict)
     arrays: dict[KeyPath, int] = field(default_factory=dict)
     line_ends: list[int] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    values: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
 
-    def lines(self) -> dict[KeyPath, int]:
+    def go(self) -> None:
         self.line_ends = [match.start() for match in re.finditer("\n", self.text)]
         self._skip(_BLANK)
         while self.position < len(self.text):
-            if self.text[self.position] == "[":
+            start = self.position
+            if self.text[start] == "[":
                 self._header()
+                at = self.table
             else:
                 at = self._key(self.table)
                 self._skip(_BLANK)
                 self.position += 1  # the equals sign
                 self._value(at)
             self._skip(_REST_OF_LINE)
+            self.rows.append(Row(self.table, at, start, self.position))
             self._skip(_BLANK)
-        return self.found
 
     def _header(self) -> None:
         doubled = self.text.startswith("[[", self.position)
@@ -102,13 +140,15 @@ class _Walk:
         while piece := self._piece():
             if piece in ("[", "{"):
                 self._note(at, self.position - 1)
-                opened.append(_Open(at, piece == "["))
+                opened.append(_Open(at, piece == "[", self.position - 1))
             elif piece in ("]", "}"):
-                opened.pop()
+                closed = opened.pop()
+                self.values[closed.at] = (closed.start, self.position)
             elif piece == ",":
                 opened[-1].count += 1
             else:
                 self._note(at, self.position - len(piece))
+                self.values.setdefault(at, (self.position - len(piece), self.position))
             if not opened:
                 return
             if piece in ("[", "{", ","):

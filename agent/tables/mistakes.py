@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -47,13 +47,24 @@ class InvalidConfig(ConfigError):
 class Unfit(ConfigError):
     """A value that does not do for its key; the one who knows the key turns it into a Mistake.
 
-    ``at`` leads from that key to the one at fault, where the value is a table.
+    ``at`` leads from that key to the one at fault, where the value is a table; ``others`` are wrong as well.
     """
 
-    def __init__(self, problem: str, hint: str = "", at: KeyPath = ()) -> None:
+    def __init__(self, problem: str, hint: str = "", at: KeyPath = (), others: Sequence["Unfit"] = ()) -> None:
         super().__init__(problem, hint)
         self.problem = problem
         self.at = at
+        self.others = tuple(others)
+
+    def below(self, at: KeyPath) -> "Unfit":
+        """Return the same for whoever holds what was at fault at ``at``."""
+        return Unfit(self.problem, self.hint, (*at, *self.at), [other.below(at) for other in self.others])
+
+
+def together(found: Sequence[Unfit]) -> Unfit:
+    """Return the first of what was found, with all the others."""
+    first, *others = [item for unfit in found for item in (unfit, *unfit.others)]
+    return Unfit(first.problem, first.hint, first.at, others)
 
 
 class Notebook:
@@ -63,6 +74,11 @@ class Notebook:
         self.path = path
         self.mistakes: list[Mistake] = []
         self._lines = lines
+
+    def note_unfit(self, at: KeyPath, unfit: Unfit) -> None:
+        """Write down what is wrong with the value at ``at``."""
+        for item in (unfit, *unfit.others):
+            self.note((*at, *item.at), item.problem, item.hint)
 
     def note(self, at: KeyPath, problem: str, hint: str = "") -> None:
         """Write down a mistake; what stands nowhere (a missing key) gets the line of the table it belongs in."""

@@ -6,6 +6,7 @@ again. Nothing is released by a reply that is not an acknowledgement of exactly 
 
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from tenacity import RetryCallState
 
 from instrument_agent.buffer.outbox import Batch, Entry, Outbox
+from instrument_agent.buffer.proofs import Proof
+from instrument_agent.buffer.resending import next_again, settle_again
 from instrument_agent.clock import Clock
 from instrument_agent.core.errors import (
     AgentError,
@@ -26,7 +29,9 @@ from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.http import HttpTransport, Reply
+from instrument_agent.uplink.replies import acknowledged, receipt, rejected, watermarks
 from instrument_agent.uplink.retry import CAP_S, retrying
+from instrument_agent.uplink.signing import Signer
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -35,8 +40,6 @@ IDLE_S = 60.0
 """How often an idle loop looks at the log although nobody woke it."""
 COMPARE_EVERY_NS = 3600 * NS_PER_S
 """How often the platform is asked what it has: one that was restored from a backup does not know that it lost it."""
-LONGEST_EPOCH, LARGEST_SEQ = 64, 2**53 - 1
-"""What a platform says goes into a record, which holds no larger integers."""
 STUCK_AFTER_S = 120.0
 """Longer than any exchange with a platform may take."""
 
@@ -60,6 +63,9 @@ class Delivery(Worker):
         self.destination = name
         self.contact = Contact()
         self.first_contact_after_s = 0.0
+        self.again = threading.Event()
+        """Set when there is a reason to believe that a failure is over, such as a new credential: a pause ends."""
+        self.signer: Signer | None = None
         self._outbox = outbox
         self._transport = transport
         self._anchoring = anchoring
@@ -71,10 +77,17 @@ class Delivery(Worker):
     def loop(self) -> None:
         """Deliver what is waiting, then wait to be woken."""
         self.idle(self.stopping, self.first_contact_after_s)
-        while not self.stopping.is_set():
+        while True:
             self.wake.clear()
+            if self.stopping.is_set():  # looked at after clearing: stop() sets it before the other
+                return
             if not self._deliver_some():
                 self.idle(self.wake, IDLE_S)
+
+    def stop(self) -> None:
+        """End the loop at its next wait."""
+        super().stop()
+        self.again.set()
 
     def leave(self) -> None:
         """Drop the connections."""
@@ -87,7 +100,7 @@ class Delivery(Worker):
                 self._compare(self._policy(self._ask))
             batch = self._outbox.next_batch(self._limit)
             if batch is None:
-                return False
+                return self._deliver_again()
             self._deliver(batch)
         except StoreUnavailable as error:
             self.contact = replace(self.contact, error=str(error), hint=error.hint)
@@ -106,7 +119,7 @@ class Delivery(Worker):
         """Go back to what the platform lost of any epoch; without this, only a loss in the newest would show."""
         now_ns = self.clock.boottime_ns()
         self._anchoring.offer(reply, self.destination, now_ns)
-        there = _watermarks(reply)
+        there = watermarks(reply)
         if there is not None:
             self._outbox.note_high_water(there, self.clock.boot_id, now_ns)
             self._outbox.note_strange(there, self.clock.boot_id, now_ns)
@@ -132,10 +145,45 @@ class Delivery(Worker):
             return all(not self.stopping.is_set() and self._deliver(half) for half in halves)
         return settled
 
+    def _deliver_again(self) -> bool:
+        """Deliver what somebody asked to be sent again, after everything new; False if nothing was."""
+        batch = next_again(self._outbox.store, self.destination, self._limit)
+        if batch is None:
+            return False
+        self._ask_about(batch)
+        return True
+
+    def _ask_about(self, batch: Batch) -> None:
+        """Send records once more whose fate was settled before; the watermark stays where it is."""
+        refused: dict[int, str] = {}
+        ids = {entry.seq: entry.id for entry in batch.entries}
+        try:
+            reply = self._policy(self._sent_again, batch)
+        except (PlatformRejected, PayloadTooLarge) as error:
+            if len(batch.entries) > 1:
+                middle = len(batch.entries) // 2
+                for half in (batch.entries[:middle], batch.entries[middle:]):
+                    if not self.stopping.is_set():
+                        self._ask_about(Batch(batch.epoch, half))
+                return
+            refused = dict.fromkeys(ids.values(), str(error))
+        else:
+            refused = {ids[seq]: reason for seq, reason in rejected(reply) if seq in ids}
+        self._tell_refused(refused)
+        settle_again(self._outbox.store, self.destination, tuple(ids.values()), refused)
+        self._answers()
+
+    def _sent_again(self, batch: Batch) -> Reply:
+        signed = None if self.signer is None else self.signer.sign(batch)
+        reply = self._transport.records(self._envelope(batch, signed))
+        acknowledged(reply, batch, self._outbox.last_seq(batch.epoch))
+        return reply
+
     def _send(self, batch: Batch) -> bool:
-        reply = self._transport.records(self._envelope(batch))
+        signed = None if self.signer is None else self.signer.sign(batch)
+        reply = self._transport.records(self._envelope(batch, signed))
         received_ns = self.clock.boottime_ns()  # before the database is asked, which may take longer than the trip
-        acked = _acknowledged(reply, batch, self._outbox.last_seq(batch.epoch))
+        acked = acknowledged(reply, batch, self._outbox.last_seq(batch.epoch))
         self._anchoring.offer(reply, self.destination, received_ns)
         first_seq = batch.entries[0].seq
         if acked < first_seq - 1:
@@ -145,10 +193,10 @@ class Delivery(Worker):
             raise PlatformUnavailable(_("the platform took nothing of what was sent"))
         self._went_back_to = None
         ids = {entry.seq: entry.id for entry in batch.entries}
-        refused = {ids[seq]: reason for seq, reason in _rejected(reply) if seq in ids and seq <= acked}
-        self._outbox.settle(ids[acked], refused, self.clock.boot_id, self.clock.boottime_ns())
-        for record_id, reason in refused.items():
-            log.error("%s refuses record %d: %s", self.destination, record_id, reason)
+        refused = {ids[seq]: reason for seq, reason in rejected(reply) if seq in ids and seq <= acked}
+        proof = None if signed is None else replace(signed, receipt=receipt(reply))
+        self._outbox.settle(ids[acked], refused, self.clock.boot_id, self.clock.boottime_ns(), proof)
+        self._tell_refused(refused)
         self._answers()
         return acked == batch.entries[-1].seq
 
@@ -166,15 +214,16 @@ class Delivery(Worker):
         self._went_back_to = (epoch, acked)
         self._outbox.rewind(epoch, acked)
 
-    def _envelope(self, batch: Batch) -> dict[str, Any]:
+    def _envelope(self, batch: Batch, signed: Proof | None) -> dict[str, Any]:
         now_ns = self.clock.boottime_ns()
-        return {
+        envelope = {
             "epoch": batch.epoch,
             "boot_id": self.clock.boot_id,
             "boottime_ms": now_ns // NS_PER_MS,
             "records": [self._item(entry) for entry in batch.entries],
             "head_hash": batch.entries[-1].hash,
         }
+        return envelope if signed is None else envelope | {"signature": signed.signature}
 
     def _item(self, entry: Entry) -> dict[str, Any]:
         """Return a record with the UTC it seems to have now beside it, outside its hash, for convenience."""
@@ -192,12 +241,18 @@ class Delivery(Worker):
             self._compare_at_ns = 0  # it may have been away to be restored
         self.contact = Contact()
 
+    def _tell_refused(self, refused: Mapping[int, str]) -> None:
+        for record_id, reason in refused.items():
+            log.error("%s refuses record %d: %s", self.destination, record_id, reason)
+
     def _dead_letter(self, entry: Entry, reason: str) -> None:
-        log.error("%s refuses record %d: %s", self.destination, entry.id, reason)
+        self._tell_refused({entry.id: reason})
         self._outbox.settle(entry.id, {entry.id: reason}, self.clock.boot_id, self.clock.boottime_ns())
 
     def _pause(self, seconds: float) -> None:
-        self.idle(self.stopping, seconds)
+        self.again.clear()
+        if not self.stopping.is_set():
+            self.idle(self.again, seconds)
 
     def _failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -205,47 +260,3 @@ class Delivery(Worker):
         if not self.contact.error:
             log.warning("%s: %s", self.destination, error)
         self.contact = Contact(state.attempt_number, str(error), hint)
-
-
-def _acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
-    """Return up to which seq of this batch the platform has everything.
-
-    A platform may have more than this batch, if an earlier reply was lost; it cannot have more than ``last_seq``,
-    the last one the box ever wrote in this epoch.
-
-    Raises:
-        PlatformUnavailable: the reply is no acknowledgement of this batch.
-    """
-    body: Mapping[str, Any] = reply.body
-    acked = body.get("acked_through")
-    if body.get("epoch") != batch.epoch or type(acked) is not int or not 0 <= acked <= last_seq:
-        raise PlatformUnavailable(
-            _("the reply does not acknowledge what was sent"), _("the platform does not keep to contract v1")
-        )
-    return min(acked, batch.entries[-1].seq)
-
-
-def _watermarks(reply: Reply) -> dict[str, int] | None:
-    """Return ``acked_through`` of each epoch the platform knows; None if the reply does not say."""
-    listed = reply.body.get("epochs")
-    if not isinstance(listed, list):
-        return None
-    try:
-        marks = {item["epoch"]: item["acked_through"] for item in listed}
-    except (TypeError, KeyError):
-        return None
-    credible = all(
-        isinstance(epoch, str) and len(epoch) <= LONGEST_EPOCH and type(mark) is int and 0 <= mark <= LARGEST_SEQ
-        for epoch, mark in marks.items()
-    )
-    return marks if credible else None
-
-
-def _rejected(reply: Reply) -> list[tuple[int, str]]:
-    listed = reply.body.get("rejected")
-    items = listed if isinstance(listed, list) else []
-    return [
-        (item["seq"], str(item.get("reason", "")))
-        for item in items
-        if isinstance(item, dict) and type(item.get("seq")) is int
-    ]

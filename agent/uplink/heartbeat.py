@@ -1,6 +1,7 @@
 """Tells one destination what is going on now; never stored, never behind the backlog."""
 
 import logging
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.retry import quiet_s
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ class Heartbeat(Worker):
         self.first_contact_after_s = 0.0
         self.sent = 0
         self.error = ""
+        self.again = threading.Event()
+        """Set when there is a reason to believe that a refusal is over, such as a new credential."""
+        self._quiet_s = 0.0
         self._transport = transport
         self._anchoring = anchoring
         self._period_s = period_s
@@ -51,18 +56,28 @@ class Heartbeat(Worker):
     def loop(self) -> None:
         """Beat once a period, and at once when an activity changes."""
         self.idle(self.stopping, self.first_contact_after_s)
-        while not self.stopping.is_set():
+        while True:
             self.wake.clear()
+            self.again.clear()
+            if self.stopping.is_set():  # looked at after clearing: stop() sets it before the other two
+                return
             sent_ns = self.clock.boottime_ns()
             self._beat()
-            self.idle(self.stopping, AT_ONCE_EVERY_S)
+            # A platform that asked for quiet hears of no change either: the next heartbeat tells it.
+            self.idle(self.again, max(AT_ONCE_EVERY_S, self._quiet_s))
             self.idle(self.wake, self._period_s - (self.clock.boottime_ns() - sent_ns) / NS_PER_S)
+
+    def stop(self) -> None:
+        """End the loop at its next wait."""
+        super().stop()
+        self.again.set()
 
     def leave(self) -> None:
         """Drop the connections."""
         self._transport.close()
 
     def _beat(self) -> None:
+        self._quiet_s = 0.0
         try:
             body = dict(self._body())
             reply = self._transport.heartbeat(body)
@@ -72,6 +87,7 @@ class Heartbeat(Worker):
             if not self.error:
                 log.warning("%s: %s", self.destination, error)
             self.error = str(error)
+            self._quiet_s = quiet_s(error)
             return
         if self.error:
             log.warning("%s: answers again", self.destination)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import requests
 from requests.auth import AuthBase
 
+from instrument_agent.config import DestinationConfig
 from instrument_agent.core.errors import (
     PayloadTooLarge,
     PlatformRejected,
@@ -25,6 +26,7 @@ from instrument_agent.core.errors import (
 )
 from instrument_agent.i18n import _
 from instrument_agent.uplink.deadline import DEADLINE_S, DeadlineAdapter
+from instrument_agent.uplink.enrolled import KeyFile
 
 CONNECT_S = 10.0
 LARGEST_REPLY = 1_000_000
@@ -45,14 +47,19 @@ class Reply:
 class _Bearer(AuthBase):
     """Puts the credential on each request; read anew each time, so that a renewed file is used at once.
 
-    Being an explicit auth it also keeps requests from taking one out of ~/.netrc.
+    What enrolment gave comes before the file of the config. Being an explicit auth it also keeps requests from taking
+    one out of ~/.netrc.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, keys: KeyFile | None) -> None:
         self._path = path
+        self._keys = keys
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._path is not None:
+        enrolled = None if self._keys is None else self._keys.read()
+        if enrolled is not None:
+            request.headers["Authorization"] = f"Bearer {enrolled.credential}"
+        elif self._path is not None:
             try:
                 token = self._path.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
@@ -70,12 +77,23 @@ class _Bearer(AuthBase):
 
 
 class HttpTransport:
-    """One destination, spoken to by one thread."""
+    """One destination, spoken to by one thread; ``keys`` is what enrolment gave, ``client_cert`` a PEM file and key."""
 
-    def __init__(self, url: str, box_id: str, credential_file: Path | None, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        box_id: str,
+        credential_file: Path | None,
+        ca_file: Path | None,
+        keys: KeyFile | None = None,
+        client_cert: tuple[Path, Path | None] | None = None,
+    ) -> None:
         self._base = f"{url.rstrip('/')}/v1/boxes/{quote(box_id, safe='')}"
         self._session = requests.Session()
-        self._session.auth = _Bearer(credential_file)
+        self._session.auth = _Bearer(credential_file, keys)
+        if client_cert is not None:
+            certificate, key = client_cert
+            self._session.cert = str(certificate) if key is None else (str(certificate), str(key))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter())
         self._verify: bool | str = True if ca_file is None else str(ca_file)
@@ -99,12 +117,21 @@ class HttpTransport:
         """Ask what the platform has; raises as ``records`` does."""
         return self._exchange("GET", "watermark", None)
 
+    def enrol(self, body: Mapping[str, Any]) -> Reply:
+        """Show a one-time code and a public key; raises as ``records`` does."""
+        return self._exchange("POST", "enrol", body)
+
+    def key(self, body: Mapping[str, Any]) -> Reply:
+        """Show a new public key, signed with the old one; raises as ``records`` does."""
+        return self._exchange("POST", "key", body)
+
     def close(self) -> None:
         """Drop the connections."""
         self._session.close()
 
     def _exchange(self, method: str, what: str, body: Mapping[str, Any] | None) -> Reply:
-        headers = {"Accept": "application/json"}
+        # A compressed reply could grow a thousandfold before its size is seen, so none is asked for and none is read.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         data = None
         if body is not None:
             data = gzip.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), 6)
@@ -127,6 +154,14 @@ class HttpTransport:
             raise PlatformUnavailable(_("no answer from the platform: {error}").format(error=_cause(error))) from error
         _judge(response, text)
         return _reply(response, text, round_trip_s)
+
+
+def transport_to(destination: DestinationConfig, box_id: str, keys: KeyFile) -> HttpTransport:
+    """Return a transport to a destination of the config."""
+    certificate = destination.client_cert_file
+    client_cert = None if certificate is None else (certificate, destination.client_key_file)
+    files = (destination.credential_file, destination.ca_file)
+    return HttpTransport(destination.url, box_id, *files, keys, client_cert)
 
 
 def _cause(error: BaseException) -> str:
@@ -152,6 +187,11 @@ def _cause(error: BaseException) -> str:
 
 def _read(response: requests.Response) -> bytes:
     """Read a body of limited size, which requests alone does not bound."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise PlatformUnavailable(
+            _("the platform's reply is compressed, which was not asked for"),
+            _("the platform, or a proxy before it, does not keep to Accept-Encoding"),
+        )
     text = b""
     for piece in response.iter_content(16_384):
         text += piece
@@ -168,7 +208,8 @@ def _judge(response: requests.Response, text: bytes) -> None:
         return
     message = _("the platform answered {status}: {text}").format(status=status, text=_shown(response, text))
     if status in (401, 403):
-        raise PlatformUnauthorized(message, _("check the credential file, or enrol the box again"))
+        hint = _("check the credential file, or enrol the box again")
+        raise PlatformUnauthorized(message, hint, _retry_after_s(response))
     if status == 413:  # noqa: PLR2004  # HTTP status codes are clearer as numbers
         raise PayloadTooLarge(message)
     if status in (400, 422):

@@ -24,10 +24,19 @@ def pause_s(state: RetryCallState) -> float:
     """
     error = state.outcome.exception() if state.outcome is not None else None
     if isinstance(error, PlatformUnauthorized):
-        return random.uniform(CAP_S / 2, CAP_S)  # noqa: S311  # spreads load, guards nothing
+        return quiet_s(error)
     jitter_s: float = _jitter(state)
-    asked_s = error.retry_after_s if isinstance(error, PlatformUnavailable) else None
-    return jitter_s if asked_s is None else jitter_s + min(max(asked_s, 0.0), LONGEST_RETRY_AFTER_S)
+    return jitter_s + quiet_s(error)
+
+
+def quiet_s(error: BaseException | None) -> float:
+    """Return how long a platform is to be left alone after this, besides what a regular pause takes."""
+    if not isinstance(error, PlatformUnauthorized | PlatformUnavailable):
+        return 0.0
+    asked_s = min(max(error.retry_after_s or 0.0, 0.0), LONGEST_RETRY_AFTER_S)
+    if isinstance(error, PlatformUnauthorized):
+        return max(asked_s, random.uniform(CAP_S / 2, CAP_S))  # noqa: S311  # spreads load, guards nothing
+    return asked_s
 
 
 def retrying(

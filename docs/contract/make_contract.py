@@ -8,19 +8,16 @@ simulated meter around midnight, was restarted, and spoke with the reference pla
 
 import gzip
 import json
-import secrets
 import sys
 import tempfile
 import threading
 import time
 import uuid
-from base64 import b64encode
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import requests
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from instrument_agent.core.canonical import NO_HASH, record_hash
@@ -31,6 +28,9 @@ from instrument_agent.receiver.wire_schemas import RECORD_TYPES
 from instrument_agent.sandbox.agent_process import AgentProcess
 from instrument_agent.sandbox.bench import Bench
 from instrument_agent.sandbox.scaled_clock import ScaledClock
+from instrument_agent.uplink.enrolled import KeyFile
+from instrument_agent.uplink.enrolling import enrol, rotate
+from instrument_agent.uplink.http import HttpTransport
 
 HERE = Path(__file__).parent
 BOX_ID = "lab3-box1"
@@ -46,7 +46,6 @@ checkpoint_s = 60
 [[destination]]
 name = "province"
 url = "{url}"
-credential_file = "platform.token"
 batch_records = 4
 first_contact_spread_s = 0
 [[instrument]]
@@ -123,7 +122,7 @@ def _play(directory: Path) -> list[tuple[str, Any, Any]]:
         _leave_strange_epoch(ledger)
         tap = Tap(create_app(ledger, clock.utc_ns, next_heartbeat_s=60, enrolment=enrolment))
         with PlatformServer(tap) as platform:
-            _enrol(platform.url, enrolment.new_code(BOX_ID, clock.utc_ns(), 30), directory / "platform.token")
+            _enrol(platform.url, enrolment.new_code(BOX_ID, clock.utc_ns(), 30), directory / "state")
             driver = "\n".join(f"{key} = {json.dumps(value)}" for key, value in bench.connections["xrd-1"].items())
             config = directory / "box.toml"
             config.write_text(BOX.format(box=BOX_ID, url=platform.url, driver=driver), encoding="utf-8")
@@ -151,10 +150,13 @@ def _leave_strange_epoch(ledger: Ledger) -> None:
     ledger.store(BOX_ID, epoch, [{"hash": record_hash(record), "record": record}])
 
 
-def _enrol(url: str, code: str, token_file: Path) -> None:
-    asked = {"code": code, "public_key": b64encode(secrets.token_bytes(32)).decode()}
-    reply = requests.post(f"{url}/v1/boxes/{BOX_ID}/enrol", json=asked, timeout=30)
-    token_file.write_text(reply.json()["credential"], encoding="ascii")
+def _enrol(url: str, code: str, state_dir: Path) -> None:
+    """Enrol the box, and let it take another key at once."""
+    keys = KeyFile(state_dir, "province")
+    transport = HttpTransport(url, BOX_ID, None, None, keys)
+    enrol(keys, transport, code)
+    rotate(keys, transport, BOX_ID)
+    transport.close()
 
 
 def _missing(ledger: Ledger) -> set[str]:

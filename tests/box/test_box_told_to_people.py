@@ -96,7 +96,7 @@ def test_a_file_that_is_no_database_of_this_agent_is_called_that(box: SmallBox, 
     make(box.database)
     done = box.command(command)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "not a database of this agent" in done.stderr
+    assert "not a database of this agent" in done.stderr or "not one of this agent" in done.stderr
     assert "free space" not in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -63,4 +63,4 @@ def test_a_card_that_was_put_back_is_said_to_the_platform_and_in_status(tmp_path
         data = {"kind": "epoch_unknown_here", "epoch": epoch, "acked_through": there, "shown_by": "platform:platform"}
         assert fault["data"] == data
         assert rig.status()["epochs_unknown_here"] == [data]
-        assert "records of 1 epochs of this box" in command("status", "--config", str(rig.config_path)).stdout
+        assert "records of 1 epoch of this box" in command("status", "--config", str(rig.config_path)).stdout

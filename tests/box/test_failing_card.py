@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from card import Card
-from rig import ACTIVITY, Dial, Rig
+from rig import ACTIVITY, Dial, Rig, command
 from small_box import SmallBox
 
 from instrument_agent.buffer.ballast import BALLAST_BYTES, BALLAST_NAME
@@ -181,3 +181,23 @@ def test_the_ballast_is_enough_to_start_on_and_is_laid_down_again_soon(tmp_path:
             (card.path / BALLAST_NAME).rename(card.path / "taken away")
         rig.until((card.path / BALLAST_NAME).exists, "the ballast is there again")
         assert (card.path / BALLAST_NAME).stat().st_size == BALLAST_BYTES
+
+
+def test_a_stop_while_the_card_is_full_is_not_called_a_crash(card: Card, rig: Rig, dial: Dial):
+    agent = rig.start_agent()
+    rig.until(lambda: rig.activity("xrd-1") == "standby" and rig.delivered(), "standby and delivered")
+    for _twice in range(2):
+        card.fill()
+        rig.until(lambda: not (card.path / BALLAST_NAME).exists(), "the ballast is given up")
+    watched_without_a_card(rig, dial)
+    assert agent.stop() == 1
+    stopped_ns = rig.clock.boottime_ns()
+    shown = json.loads(command("status", "--json", "--config", str(rig.config_path)).stdout)
+    assert shown["instruments"][0]["reason"] == "agent_stopped"
+    card.free()
+    rig.pass_time(50.0)
+    rig.start_agent()
+    rig.until(lambda: rig.activity("xrd-1") == "standby" and rig.delivered(), "standby and delivered again")
+    unknown = {item.reason: item for item in rig.chain("xrd-1") if item.reason is not None}
+    assert "agent_crashed" not in unknown
+    assert unknown["storage_fault"].end_ns == unknown["agent_stopped"].start_ns <= stopped_ns

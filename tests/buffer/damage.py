@@ -16,7 +16,7 @@ from instrument_agent.buffer.store import Store
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_S, Activity, UnknownReason
-from instrument_agent.core.sessions import RunSession
+from instrument_agent.core.sessions import PowerSession, RunSession
 from instrument_agent.core.step import begin
 
 UTC_NS = 1_800_000_000 * NS_PER_S
@@ -43,9 +43,10 @@ def filled(state_dir: Path, epochs: int = 3, runs: int = 20) -> Store:
             with store.write() as change:
                 ran = Interval(at_s * NS_PER_S, (at_s + 1) * NS_PER_S, Activity.RUNNING)
                 gap = Interval(ran.end_ns, ran.end_ns + NS_PER_S, Activity.UNKNOWN, UnknownReason.NOT_POLLED)
+                ended = (RunSession(ran.start_ns, ran.end_ns, 0), PowerSession(ran.start_ns, ran.end_ns, 0))
                 at_s += 2
                 state = begin(BOOT, gap.end_ns)
-                save_events(change, NAME, state, (ran, RunSession(ran.start_ns, ran.end_ns, 0), gap))
+                save_events(change, NAME, state, (ran, *ended, gap))
                 save_state(change, NAME, state)
     Outbox(store, "province").settle(ACKED_ID, {}, BOOT, 9)
     return store

@@ -11,11 +11,12 @@ from damage import NAME, UTC_NS, filled, image, restarted
 from stored import BOOT, append, on_disk, opened, start
 
 from instrument_agent.buffer.books import intervals, states
-from instrument_agent.buffer.headfile import HEAD_NAME
 from instrument_agent.buffer.outbox import Outbox
+from instrument_agent.buffer.proofs import Proof, keep_proof
 from instrument_agent.buffer.quarantine import open_books, why_damaged
-from instrument_agent.buffer.reader import FILE_NAME
+from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
 from instrument_agent.buffer.store import SUSPECT_NAME
+from instrument_agent.buffer.traces import Bucket, load_buckets, load_edges, save_buckets, save_edge
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.ledger import joined
@@ -61,7 +62,7 @@ def test_damage_is_noticed_kept_aside_untouched_and_said_aloud(state_dir: Path, 
     assert (fault["kind"], fault["file"]) == ("database_damaged", aside.name)
     assert after.marks == after.named, "every lost record leaves a mark in its place, and nothing else does"
     assert why_damaged(state_dir) == ""
-    assert fault["records_kept"] + fault["records_lost"] == 129
+    assert fault["records_kept"] + fault["records_lost"] == 189
 
 
 def test_an_undamaged_database_is_left_where_it_is(state_dir: Path):
@@ -73,7 +74,7 @@ def test_an_undamaged_database_is_left_where_it_is(state_dir: Path):
 def test_what_was_acknowledged_is_not_sent_again_after_a_salvage(state_dir: Path):
     edit(state_dir, DAMAGE["an interval"])
     after = restarted(state_dir)
-    assert len(after.facts) == 129 - 50
+    assert len(after.facts) == 189 - 50
     assert after.marks == set()
 
 
@@ -87,7 +88,7 @@ def test_the_books_have_no_hole_after_a_salvage(state_dir: Path):
     store.begin_epoch(start(99))
     report = verify(store, None)
     assert report.differences == []
-    assert report.unproven["sessions"] == 2
+    assert report.unproven["sessions"] == 4  # a run and the power of each
     store.close()
 
 
@@ -116,7 +117,7 @@ def test_a_kill_between_the_renames_is_made_good(state_dir: Path, tmp_path: Path
         inside = part.name in (FILE_NAME, f"{FILE_NAME}-wal")
         part.rename(tmp_path / "cut" / ("salvage" if inside else ".") / part.name)
     store = open_books(tmp_path / "cut", "box-1", UTC_NS)
-    assert store.rows("select count(*) from records") == [(129,)]
+    assert store.rows("select count(*) from records") == [(189,)]
     store.close()
 
 
@@ -167,7 +168,7 @@ def test_a_cut_off_end_is_named_by_the_head_file(tmp_path: Path):
     kept = on_disk(cut, f"select coalesce(max(seq), 0) from records where epoch = '{epoch}'")[0][0]
     after = restarted(cut)
     (fault,) = after.faults
-    assert fault == {"kind": "tail_lost", "epoch": epoch, "from_seq": kept + 1, "to_seq": 43, "shown_by": "head_file"}
+    assert fault == {"kind": "tail_lost", "epoch": epoch, "from_seq": kept + 1, "to_seq": 63, "shown_by": "head_file"}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"epoch": "x", "seq": 900, "hash": "", "id": 1, "sum": "0"}'])
@@ -202,3 +203,21 @@ def test_an_end_that_only_the_platform_has_is_said_once(store):
         {"kind": "tail_lost", "epoch": epoch, "from_seq": 3, "to_seq": 7, "shown_by": "platform:province"}
     ]
     assert outbox.last_seq(epoch) == 7
+
+
+def test_traces_and_proofs_are_kept_and_a_trace_that_was_changed_is_not(state_dir: Path):
+    store = open_books(state_dir, "box-1", UTC_NS)
+    with store.write() as change:
+        save_buckets(change, NAME, BOOT, [Bucket(1, 5.0, 5.5, 6.0, 10)])
+        save_buckets(change, NAME, BOOT, [Bucket(20, 7.0, 7.5, 8.0, 10)])
+        save_edge(change, NAME, BOOT, [(10_000, 5.0), (11_000, 900.0)])
+        keep_proof(change, "province", Proof(store.epoch, 3, "ab" * 32, "sign", "key", ""))
+    store.close()
+    with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
+        connection.execute("update buckets set body = zeroblob(20) where id = 1")
+        connection.execute(f"update records set hash = '{'0' * 64}' where id = 121")
+        connection.commit()
+    saved = open_books(state_dir, "box-1", UTC_NS)
+    assert list(load_buckets(saved, NAME, BOOT)) == [Bucket(20, 7.0, 7.5, 8.0, 10)]
+    assert load_edges(saved, NAME, BOOT) == [[(10_000, 5.0), (11_000, 900.0)]]
+    assert [row[0] for row in saved.rows("select head_hash from proofs")] == ["ab" * 32]

@@ -41,8 +41,8 @@ def test_an_untouched_database_is_proven(state_dir: Path):
     report = walked(state_dir)
     assert report.differences == []
     assert report.proven == {
-        "records": 129,
-        "sessions": 60,
+        "records": 189,
+        "sessions": 120,
         "gaps": 60,
         "intervals": 120,
         "anchors": 3,
@@ -57,7 +57,7 @@ def test_an_untouched_database_is_proven(state_dir: Path):
         "update records set body = replace(body, 'running_ms\":1000', 'running_ms\":9000') where id = 10",
         "delete from records where id = 10",
         "delete from records where id >= 127",
-        "delete from records where id between 87 and 129",
+        "delete from records where id between 127 and 189",
         "update records set instrument_id = 'sem-1' where id = 10",
         "update intervals set activity = 'running' where rowid = 2",
         "delete from intervals where rowid = 5",
@@ -73,11 +73,11 @@ def test_every_change_is_a_difference(state_dir: Path, sql: str):
 
 def test_a_forged_duration_in_a_forged_chain_differs_from_its_intervals(state_dir: Path):
     with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
-        rows = connection.execute("select id, body from records where id between 90 and 129 order by id").fetchall()
+        rows = connection.execute("select id, body from records where id between 130 and 189 order by id").fetchall()
         link = json.loads(rows[0][1])["prev_hash"]
         for id_, body in rows:
             record = json.loads(body) | {"prev_hash": link}
-            if id_ == 100:
+            if id_ == 151:
                 record["data"]["running_ms"] += 500_000
             link = record_hash(record)
             sealed = (canonical(record).decode(), link, id_)
@@ -98,7 +98,7 @@ def test_the_command_works_on_a_copied_file_and_leaves_it_as_it_is(state_dir: Pa
     before = copy.read_bytes()
     done = command("--database", str(copy))
     assert done.returncode == 0, done.stderr
-    assert "129 records fit their hashes" in done.stdout
+    assert "189 records fit their hashes" in done.stdout
     assert copy.read_bytes() == before
     assert json.loads(command("--database", str(copy), "--json").stdout)["ok"] is True
 

@@ -1,6 +1,7 @@
 """`driver-check` tells a bad driver, a device that does not answer and a mistyped name apart; `check` says the same."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def plain_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = "[instrument_agent.drivers]\nplain_lamp = plain_lamp:Lamp\n"
     (info / "entry_points.txt").write_text(points, encoding="utf-8")
     monkeypatch.syspath_prepend(site)
+    sys.modules.pop("plain_lamp", None)
 
 
 @pytest.mark.usefixtures("plain_driver")
@@ -41,10 +43,38 @@ def test_a_class_that_is_no_dataclass_is_a_failed_check_and_the_rest_is_said_not
     assert (done.returncode, done.stderr) == (1, "")
     mark, problem, hint, *end = done.stdout.splitlines()
     assert mark.startswith("✗ its options are")
-    assert problem.strip() == "it is no dataclass"
+    assert problem.strip() == "the driver is no dataclass"
     assert "put @dataclass before the class" in hint
     assert end == ["10 checks were not run: correct this first", "1 check failed"]
     assert json.loads(run("driver-check", "plain_lamp", *option, "--json").stdout)["not_run"] == 10
+
+
+@pytest.fixture
+def puzzling_driver(plain_driver: None, tmp_path: Path) -> None:
+    """The same driver, whose option has a type that only the type checker knows."""
+    text = PLAIN.replace("\nclass", "\nfrom dataclasses import dataclass\n@dataclass\nclass")
+    old = "    def __init__(self, port):\n        self.port = port\n"
+    assert old in text
+    (tmp_path / "site" / "plain_lamp.py").write_text(text.replace(old, '    port: "Somewhere"\n'), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("puzzling_driver")
+@pytest.mark.parametrize("option", [(), ("--option", "port=/dev/nowhere")], ids=["bare", "with-its-option"])
+def test_an_option_whose_type_is_not_known_is_a_failed_check(option: tuple[str, ...]):
+    done = run("driver-check", "plain_lamp", *option)
+    assert (done.returncode, done.stderr) == (1, "")
+    mark, problem, hint, *end = done.stdout.splitlines()
+    assert mark.startswith("✗ its options are")
+    assert problem.strip() == "the type of an option is not known: name 'Somewhere' is not defined"
+    assert "not only for the type checker" in hint
+    assert end == ["10 checks were not run: correct this first", "1 check failed"]
+
+
+@pytest.mark.usefixtures("puzzling_driver")
+def test_a_config_is_told_of_it_in_a_sentence(tmp_path: Path):
+    done = FieldBox(tmp_path, 'name = "plain_lamp"\nport = "/dev/nowhere"').run("check")
+    assert done.returncode == 78
+    assert "instrument[1].driver: the type of an option is not known" in done.stderr
 
 
 @pytest.mark.usefixtures("plain_driver")

@@ -89,3 +89,10 @@ def test_too_little_to_learn_from_is_said(samples: list[tuple[float, float]], sa
 def test_a_profile_that_does_not_exist_is_an_error():
     with pytest.raises(ValueError, match="nonsense"):
         learn(sampled(LEVEL), "nonsense")
+
+
+def test_powered_only_takes_a_low_level_for_off_even_if_it_reads_some_watts():
+    phases = [(9000.0, 12.0, False), (9000.0, 800.0, False), (9000.0, 2400.0, False), (9000.0, 12.0, False)]
+    proposal = learn(sampled(phases, relative=0.01), "powered_only")
+    assert proposal.off is not None
+    assert 12.5 < proposal.off_below < 780

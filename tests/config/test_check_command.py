@@ -89,6 +89,15 @@ def test_files_that_are_not_there_are_noted_and_no_mistake(tmp_path: Path):
     assert json.loads(check("--config", str(path), "--json").stdout)["notes"] == []
 
 
+def test_an_instrument_without_thresholds_is_noted_and_no_mistake(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    path.write_text(text.replace("\noff_below = 20\nrun_above = 800\n", "\n"), encoding="utf-8")
+    done = check("--config", str(path))
+    assert done.returncode == 0
+    assert "no thresholds; the agent will learn, or run calibrate or commission" in done.stderr
+
+
 def test_mistakes_go_to_stderr_with_exit_status_78(bad: Path):
     done = check("--config", str(bad))
     assert (done.returncode, done.stdout) == (78, "")

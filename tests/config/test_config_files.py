@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instrument_agent.config import InvalidConfig, Mistake, config_hash, load_config
+from instrument_agent.config import InvalidConfig, Mistake, load_config
 
 GOOD = """\
 [box]
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_missing_file_is_said_to_be_missing(path: Path):
-    assert str(the_mistake(path)) == f"{path}: there is no such file"
+    assert str(the_mistake(path)) == f"{path}: there is no such file (name the config file with --config)"
 
 
 def test_a_directory_is_said_to_be_one(tmp_path: Path):
@@ -75,8 +75,6 @@ def test_a_file_of_one_mebibyte_is_read_and_a_byte_more_is_refused(path: Path):
     assert load_config(path).box.id == "box-1"
     path.write_bytes(content + b"#" * (2**20 - len(content) + 1))
     assert "larger than 1 MiB" in the_mistake(path).problem
-    with pytest.raises(InvalidConfig):
-        config_hash(path)
 
 
 def test_gbk_is_recognised_and_its_line_told(path: Path):
@@ -124,7 +122,7 @@ def test_windows_line_ends_are_accepted_and_lines_counted_right(path: Path):
 def test_a_syntax_error_is_told_with_its_line(path: Path, text: str, line: int, problem: str):
     path.write_text(text, encoding="utf-8")
     mistake = the_mistake(path)
-    assert (mistake.line, mistake.key, mistake.hint) == (line, "", "")
+    assert (mistake.line, mistake.key, bool(mistake.hint)) == (line, "", True)
     assert mistake.problem.startswith("not valid TOML: ")
     assert problem in mistake.problem
     assert "(at " not in mistake.problem

@@ -1,14 +1,15 @@
-"""Every key of a valid TOML text is found on the line it stands on."""
+"""Every key of a valid TOML text is found on the line it stands on, and every value where it starts and ends."""
 
 import itertools
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instrument_agent.tables.lines import key_lines
+from instrument_agent.tables.lines import key_lines, key_places
 from instrument_agent.tables.mistakes import KeyPath
 
 TRICKY = '''\
@@ -151,3 +152,14 @@ def test_every_key_is_found_on_the_line_that_holds_it(text: str):
             assert len(holding) == 1 or lines[at] == holding[0] or 1 in at
         else:
             assert lines[at[:-1]] <= lines[at]
+
+
+@given(documents())
+def test_what_stands_at_the_place_of_a_value_is_that_value(text: str):
+    parsed = tomllib.loads(text)
+    for at, (start, end) in key_places(text).values.items():
+        value = parsed
+        for part in at:
+            value = value[part]
+        if not isinstance(value, datetime):
+            assert tomllib.loads(f"value = {text[start:end]}") == {"value": value}

@@ -1,5 +1,6 @@
 """What may be wrong with the registers of a meter, in a profile of one's own or in the config file, is told by line."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -85,6 +86,21 @@ def test_a_profile_of_ones_own_is_found_from_the_folder_of_the_config_file(folde
     assert channels(config) == [Channel("power_w", "W", -100.0, 9000.0), Channel("current_a", "A", 0.0, 60.0)]
 
 
+def test_a_changed_profile_is_another_config(folder: Path) -> None:
+    more = 'profile_file = "meters/mine.toml"\n'
+    first, again = load(folder, more).hash, load(folder, more).hash
+    changed = OWN_PROFILE.replace("address = 12", "address = 14")
+    assert first == again == hashlib.sha256((CONFIG + more + OWN_PROFILE).encode()).hexdigest()
+    assert load(folder, more, changed).hash == hashlib.sha256((CONFIG + more + changed).encode()).hexdigest()
+
+
+def test_a_profile_that_two_instruments_share_counts_once(folder: Path) -> None:
+    more = 'profile_file = "meters/mine.toml"\n'
+    both = more + CONFIG.partition("[[instrument]]")[2].replace("xrd-1", "sem-1").replace(".0.2.1", ".0.2.2")
+    both = both.replace('\nid = "sem-1"', '[[instrument]]\nid = "sem-1"') + more
+    assert load(folder, both).hash == hashlib.sha256((CONFIG + both + OWN_PROFILE).encode()).hexdigest()
+
+
 def test_a_serial_line_has_the_settings_of_the_profile_where_the_config_has_none(folder: Path) -> None:
     text = CONFIG.replace('host = "192.0.2.1"', 'port = "/dev/ttyUSB0"')
     (folder / "config.toml").write_text(f'{text}profile_file = "meters/mine.toml"\nstop_bits = 2\n', encoding="utf-8")
@@ -112,7 +128,10 @@ IN_A_PROFILE = [
     ("address = 6", "address = 65535", 5, "register[2].address", "last address is 65535", ""),
     ("address = 6", 'address = "0x0006"', 5, "register[2].address", "a whole number, not text", ""),
     ('"current_a"', '"Current"', 5, "register[2].channel", "small letters, digits and underscores, not 'Current'", ""),
-    ('"current_a"', '"power_w"', 5, "register[2].channel", "there twice", ""),
+    ('current_a", address = 6, type = "float32", unit = "A"', 'power_w", address = 6, type = "float32", unit = "W"', 5,
+     "register[2].channel", "there twice", ""),
+    ('unit = "A"', 'unit = "mA"', 5, "register[2].unit", "current_a does not end in its unit mA", "call it current_ma"),
+    ('"power_w"', '"power"', 4, "register[1].unit", "power does not end in its unit W", "call it power_w"),
     ('6, type = "float32"', '6, type = "float"', 5, "register[2].type", "must be one of 'bit'", "did you mean float"),
     ('6, type = "float32"', '6, type = "float32", order = "CDAB"', 5, "register[2].order", "'low_first'", ""),
     ('6, type = "float32"', '6, type = "float32", scale = 0', 5, "register[2].scale", "must not be 0", ""),
@@ -145,6 +164,11 @@ def test_a_mistake_in_a_profile_is_told_with_file_line_and_key(
     assert hint in mistake.hint
 
 
+def test_what_only_shows_in_the_profile_as_a_whole_is_told_for_every_register(folder: Path) -> None:
+    found = mistakes_in(folder, 'profile_file = "meters/mine.toml"\n', OWN_PROFILE.replace("function = 4\n", ""))
+    assert [(item.line, item.key) for item in found] == [(3, "register[1].function"), (4, "register[2].function")]
+
+
 def test_all_mistakes_of_a_profile_are_told_at_once(folder: Path) -> None:
     own = OWN_PROFILE.replace('"float32"', '"float33"').replace("baud", "bauds")
     found = mistakes_in(folder, 'profile_file = "meters/mine.toml"\n', own)
@@ -157,7 +181,17 @@ def test_all_mistakes_of_a_profile_are_told_at_once(folder: Path) -> None:
 
 def test_a_profile_that_is_not_there_is_a_mistake(folder: Path) -> None:
     [mistake] = mistakes_in(folder, 'profile_file = "meters/yours.toml"\n')
-    assert (mistake.path, mistake.problem) == (folder / "meters/yours.toml", "there is no such file")
+    assert (mistake.path, mistake.line) == (folder / "config.toml", 11)
+    assert mistake.problem == f"{folder}/meters/yours.toml: there is no such file"
+
+
+def test_a_profile_nobody_ships_is_told_at_its_key_beside_other_mistakes(folder: Path) -> None:
+    found = mistakes_in(folder, 'profile = "eastron-sdm121"\nunit_id = 300\n')
+    assert [(item.line, item.key) for item in found] == [
+        (11, "instrument[1].driver.profile"),
+        (12, "instrument[1].driver.unit_id"),
+    ]
+    assert "did you mean eastron-sdm120?" in found[0].hint
 
 
 def test_check_shows_a_mistake_in_a_profile_as_one_in_the_config_file(folder: Path) -> None:
@@ -199,16 +233,16 @@ def test_a_mistake_in_registers_of_the_config_file_is_told_with_its_line(
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "key"),
     [
-        'profile = "chint-dtsu666"\nprofile_file = "meters/mine.toml"\n',
-        'profile_file = "meters/mine.toml"\n' + MEASURED,
-        'profile = "chint-dtsu666"\n' + MEASURED,
+        ('profile = "chint-dtsu666"\nprofile_file = "meters/mine.toml"\n', "profile"),
+        ('profile_file = "meters/mine.toml"\n' + MEASURED, "profile_file"),
+        ('profile = "chint-dtsu666"\n' + MEASURED, "profile"),
     ],
 )
-def test_registers_come_from_one_place(folder: Path, more: str) -> None:
+def test_registers_come_from_one_place(folder: Path, more: str, key: str) -> None:
     [mistake] = mistakes_in(folder, more)
-    assert (mistake.line, mistake.key) == (8, "instrument[1].driver")
+    assert (mistake.line, mistake.key) == (11, f"instrument[1].driver.{key}")
     assert "exclude each other" in mistake.problem
 
 

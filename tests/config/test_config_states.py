@@ -41,8 +41,24 @@ def test_states_and_thresholds_exclude_each_other(tmp_path: Path):
     assert [key for key, _problem in mistakes(tmp_path, text)] == ["off_below", "run_above"]
 
 
-def test_neither_states_nor_thresholds_is_told_for_each_threshold(tmp_path: Path):
-    assert mistakes(tmp_path, "") == [("off_below", "this key is required"), ("run_above", "this key is required")]
+def test_with_neither_states_nor_thresholds_there_is_nothing_to_judge_by(tmp_path: Path):
+    activity = loaded(tmp_path, "min_on_s = 5").activity
+    assert (activity.told, activity.rules().calibrated) == (False, False)
+    assert loaded(tmp_path, "off_below = 5\nrun_above = 50").activity.rules().calibrated
+    assert loaded(tmp_path, 'states = { closed = "running" }').activity.rules().calibrated
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ("off_below", ["run_above"]),
+        ("run_above", ["off_below"]),
+        ("run_below", ["off_below", "run_above"]),
+        ("standby_level", ["off_below", "run_above"]),
+    ],
+)
+def test_thresholds_that_are_given_by_halves_are_a_mistake(tmp_path: Path, given: str, missing: list[str]):
+    assert mistakes(tmp_path, f"{given} = 5") == [(key, "this key is required") for key in missing]
 
 
 @pytest.mark.parametrize("states", ["{}", "3", '{ closed = "runing" }', "{ closed = 1 }", '["running"]'])

@@ -15,9 +15,8 @@ from instrument_agent.cli.platform_check import platform_check
 from instrument_agent.receiver import Ledger, attempts, create_app
 from instrument_agent.receiver.enrolment import Enrolment
 
-KEY = "A" * 43 + "="
-# What cannot be seen from outside, and the credential where none is given.
-UNSEEN = {"M19", "M20", "M21", "M22", "M23"}
+# What cannot be seen from outside.
+UNSEEN = {"M19", "M20", "M21", "M22"}
 
 
 @pytest.fixture
@@ -40,12 +39,12 @@ def numbers(verdicts: dict[str, dict[str, Any]], result: str) -> set[str]:
 def test_the_reference_platform_keeps_every_demand(carrier: Carrier, books: Ledger, tmp_path: Path):
     enrolment = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}")
     carrier.app = create_app(books, time.time_ns, enrolment=enrolment)
-    token = tmp_path / "token"
-    token.write_text(enrolment.enrol("c-1", enrolment.new_code(None, time.time_ns(), 1), KEY, time.time_ns()))
-    status, verdicts = check(carrier.url, "--box", "c-1", "--token-file", str(token))
+    code = tmp_path / "code"
+    code.write_text(enrolment.new_code(None, time.time_ns(), 1))
+    status, verdicts = check(carrier.url, "--box", "c-1", "--code-file", str(code))
     enrolment.close()
     assert (status, numbers(verdicts, "fail"), numbers(verdicts, "not_tried")) == (0, set(), UNSEEN)
-    assert list(verdicts) == [f"M{number}" for number in range(1, 24)]
+    assert list(verdicts) == [f"M{number}" for number in range(1, 27)]
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
@@ -82,6 +81,30 @@ def test_a_platform_that_lets_everybody_in_fails_by_its_number(carrier: Carrier,
     assert (status, numbers(verdicts, "fail")) == (1, {"M14"})
 
 
+WRONG_WITH_KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "M24": ({"after": wrong.answers_400_to_a_wrong_signature}, {"M24", "M26"}),
+    "M25": ({"after": wrong.signs_receipts_with_another_key}, {"M25"}),
+    "M25 again": ({"after": wrong.gives_receipts_for_less}, {"M25"}),
+    "M26": ({"before": wrong.forgets_new_keys}, {"M26"}),
+}
+
+
+@pytest.mark.parametrize("number", WRONG_WITH_KEYS)
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_is_wrong_about_keys_fails_by_its_number(
+    carrier: Carrier, books: Ledger, tmp_path: Path, number: str
+):
+    twist, failing = WRONG_WITH_KEYS[number]
+    enrolment = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}")
+    carrier.app = Twisted(create_app(books, time.time_ns, enrolment=enrolment), **twist)
+    (tmp_path / "code").write_text(enrolment.new_code(None, time.time_ns(), 1))
+    status, verdicts = check(carrier.url, "--code-file", str(tmp_path / "code"))
+    done = CliRunner().invoke(platform_check, [carrier.url, "--code-file", str(tmp_path / "code")])
+    enrolment.close()
+    assert (status, numbers(verdicts, "fail")) == (1, failing)
+    assert "was not enrolled: 403" in str(done.exception), "its code was good once"
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_clock_that_is_wrong_fails_by_its_number(carrier: Carrier, books: Ledger):
     carrier.app = create_app(books, lambda: time.time_ns() - 8 * 3600 * 10**9)
@@ -109,7 +132,7 @@ def test_people_read_what_is_wrong_and_what_to_do(carrier: Carrier, books: Ledge
     assert lines[at + 1].strip() == "a body in gzip was not taken [415 {'error': 'no gzip'}]"
     assert lines[at + 2].strip() == "What to do: undo Content-Encoding: gzip"
     assert "M14  not tried  Nobody speaks for a box without its credential." in lines
-    assert lines[-1] == "11 passed, 6 failed, 6 not tried"
+    assert lines[-1] == "11 passed, 6 failed, 9 not tried"
 
 
 @pytest.mark.parametrize(

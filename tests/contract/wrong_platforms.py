@@ -188,3 +188,23 @@ def refuses_what_does_not_link(exchange: Exchange) -> None:
 def fails_on_large_batches(exchange: Exchange) -> None:
     if len(exchange.items) > 100:
         exchange.status, exchange.reply = 500, {"error": "too much"}
+
+
+def signs_receipts_with_another_key(exchange: Exchange) -> None:
+    if "receipt" in exchange.reply:
+        exchange.reply["receipt"]["signature"] = "A" * 86 + "=="
+
+
+def gives_receipts_for_less(exchange: Exchange) -> None:
+    if "receipt" in exchange.reply:
+        exchange.reply["receipt"]["acked_through"] -= 1
+
+
+def answers_400_to_a_wrong_signature(exchange: Exchange) -> None:
+    if exchange.what == "records" and exchange.status == 403:
+        exchange.status = 400
+
+
+def forgets_new_keys(exchange: Exchange) -> None:
+    if exchange.what == "key":
+        exchange.asked = {**(exchange.asked or {}), "public_key": "short"}

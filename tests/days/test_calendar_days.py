@@ -5,6 +5,8 @@ from calendar_box import Calendar, adds_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instrument_agent.buffer.books import save_configured
+
 H = 3_600_000
 DAY = 24 * H
 
@@ -22,6 +24,16 @@ def test_a_day_is_the_sum_of_what_was_seen_between_two_local_midnights(tmp_path)
     assert day["powered_ms"] == day["standby_ms"] + day["running_ms"]
     assert adds_up(day)
     assert abs(day["clock_residual_ms"]) <= 4
+
+
+def test_a_day_tells_how_the_rules_came_that_it_was_judged_by(tmp_path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-02T17:00", 1.0)
+    assert "rules_origin" not in box.close()[-1]
+    with box.store.write() as change:
+        save_configured(change, "xrd-1", box.boot_id, 0, {"event": "configured", "rules_origin": "learned"})
+    box.until("2026-03-03T17:00", 1.0)
+    assert box.close()[-1]["rules_origin"] == "learned"
 
 
 def test_the_time_before_watching_began_is_unknown_and_says_so(tmp_path):

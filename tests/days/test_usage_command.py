@@ -88,4 +88,4 @@ def test_a_range_that_is_none_is_refused_in_a_sentence(usage, arguments):
 
 
 def test_a_range_without_days_says_why(usage):
-    assert "no day has been closed yet" in usage("--from", "2027-01-01").stdout
+    assert "No day has been closed yet" in usage("--from", "2027-01-01").stdout

@@ -375,7 +375,7 @@ class NeedsPort(NoDataclass):
 )
 def test_what_is_no_dataclass_is_a_finding_whatever_its_options(driver: Any):
     (found,) = findings(driver, {"pott": NOWHERE})
-    assert (found.failed, found.problem) == (True, "it is no dataclass")
+    assert (found.failed, found.problem) == (True, "the driver is no dataclass")
     assert "@dataclass" in found.hint
 
 

@@ -81,6 +81,14 @@ def test_channel_and_unit_are_those_of_the_config() -> None:
     assert driver.read(1.0) == {"current_a": 1.0}
 
 
+def test_a_number_in_a_recording_without_a_unit_in_its_name_is_a_ratio_and_a_text_a_state(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.csv"
+    rows = ["0,,,,,driver_unavailable", "1,?,,idle,'5,", "2,1500,0.95,?,?,"]
+    path.write_text("\n".join(["timestamp_s,power_w,power_factor,mode,code,failure", *rows, ""]))
+    channels = MockDriver(trace=path).channels
+    assert {item.name: item.unit for item in channels} == {"power_w": "W", "power_factor": "1", "mode": "", "code": ""}
+
+
 def test_it_needs_a_script_or_a_trace_and_not_both(tmp_path: Path) -> None:
     for options in ({}, {"script": [1.0], "trace": tmp_path / "t.csv"}):
         with pytest.raises(ConfigError, match="either a script or a trace"):

@@ -219,7 +219,7 @@ def test_an_address_where_nobody_listens_is_not_available() -> None:
         free_port = taken.getsockname()[1]
     driver = ModbusDriver(host="127.0.0.1", tcp_port=free_port)
     with pytest.raises(DeviceUnavailable, match="no connection"):
-        driver.open()
+        driver.read(1.0)
 
 
 def test_a_gateway_that_closes_the_connection_is_reached_again(raw: TcpFarEnd, raw_meter: ModbusDriver) -> None:

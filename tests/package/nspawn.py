@@ -125,9 +125,9 @@ class Box:
         )
         return [(epoch, seq) for epoch, seq in rows]
 
-    def until(self, claim: Callable[[], Any], what: str) -> Any:
+    def until(self, claim: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
         """Look until the claim holds; what goes on in there gives us no event to wait on."""
-        end_s = time.monotonic() + PATIENCE_S
+        end_s = time.monotonic() + patience_s
         while time.monotonic() < end_s:
             if found := claim():
                 return found

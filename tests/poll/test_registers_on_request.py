@@ -1,5 +1,6 @@
 """A person may have registers read while the agent polls: on the bus's own thread, and without holding a poll up."""
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +10,26 @@ import pytest
 from boxes import RUNNING_W, Hanging, Lab, lost, opened, watching
 from fake_clock import FakeClock
 
+from instrument_agent.config import load_config
+from instrument_agent.control import ControlServer, ask
 from instrument_agent.core.errors import AgentError, DeviceUnavailable
-from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.readings import NS_PER_S, Channel
+from instrument_agent.field.access import sources
 from instrument_agent.poll import watching as watching_module
 from instrument_agent.poll.bus import Bus, Station
 from instrument_agent.poll.guard import Guard
 from instrument_agent.poll.watching import watching as answers_of
+
+CONFIG = """
+[box]
+id = "box-1"
+state_dir = "state"
+runtime_dir = "run"
+[[instrument]]
+id = "A"
+driver = { name = "mock", script = [1.0] }
+activity = { off_below = 5, run_above = 500 }
+"""
 
 
 @dataclass
@@ -99,6 +114,26 @@ def test_a_hung_bus_keeps_nobody_waiting_for_ever(
     clock.await_waiting()
     assert bus.words("A", 10.0) is not None
     assert len(lab.asked_by) == 1  # what nobody waits for any more is not asked
+
+
+@pytest.mark.parametrize("endless", [math.inf, math.nan])
+def test_a_channel_without_a_range_is_told_in_strict_json_and_understood(
+    tmp_path: Path, bus: Bus, lab: WordLab, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, endless: float
+):
+    state = Channel("mode", "", -endless, endless, ("idle", "busy"))
+    monkeypatch.setattr(WordLab, "channels", [state])
+    config = tmp_path / "box.toml"
+    config.write_text(CONFIG, encoding="utf-8")
+    server = ControlServer(tmp_path / "run", answers_of({"A": bus}, bus._recorder, clock))
+    try:
+        told = ask(tmp_path / "run", {"do": "watch", "instrument": "A"})["channels"]
+        box = load_config(config)
+        with sources(box, box.instruments, clock) as (source,):
+            understood = source.channels
+    finally:
+        server.close()
+    assert told == [{"name": "mode", "unit": "", "low": None, "high": None, "states": ["idle", "busy"]}]
+    assert understood == [Channel("mode", "", -math.inf, math.inf, ["idle", "busy"])]
 
 
 def test_watch_tells_the_last_reading_the_channels_and_how_reading_goes(bus: Bus, clock: FakeClock):

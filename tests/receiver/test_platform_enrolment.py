@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 import requests
 from wire_box import Box
 
+from instrument_agent.keys import is_signed, new_private_key, public_key_of
 from instrument_agent.receiver import Ledger, create_app
 from instrument_agent.receiver.enrolment import DAY_NS, Enrolment
 
 NOW_NS = 1_795_334_400_000_000_000
-KEY, OTHER_KEY = "A" * 43 + "=", "B" * 43 + "="
+PRIVATE, OTHER_PRIVATE = new_private_key(), new_private_key()
+KEY, OTHER_KEY = public_key_of(PRIVATE), public_key_of(OTHER_PRIVATE)
 
 
 class Time:
@@ -38,7 +41,7 @@ def closed(ledger: Ledger, enrolment: Enrolment, stage: tuple[Any, str], clock: 
     """A box at a platform that lets enrolled boxes in."""
     platform, url = stage
     platform.app = create_app(ledger, lambda: clock.ns, enrolment=enrolment)
-    return Box(url)
+    return Box(url, key=PRIVATE)
 
 
 def enrol(box: Box, code: str, key: str = KEY) -> requests.Response:
@@ -52,7 +55,7 @@ def send(box: Box, credential: str, count: int = 1) -> requests.Response:
 
 def test_a_code_gives_a_credential_that_lets_the_box_in(closed: Box, enrolment: Enrolment, ledger: Ledger):
     reply = enrol(closed, enrolment.new_code("box-1", NOW_NS, 1))
-    assert (reply.status_code, sorted(reply.json())) == (200, ["credential", "server_time"])
+    assert (reply.status_code, sorted(reply.json())) == (200, ["credential", "platform_key", "server_time"])
     assert send(closed, reply.json()["credential"]).json()["acked_through"] == 1
     assert len(ledger.records()) == 1
 
@@ -65,6 +68,9 @@ def test_a_code_is_taken_as_people_type_it(closed: Box, enrolment: Enrolment):
 def test_an_enrolled_box_gets_a_receipt_for_what_is_stored(closed: Box, enrolment: Enrolment):
     credential = enrol(closed, enrolment.new_code("box-1", NOW_NS, 1)).json()["credential"]
     reply = send(closed, credential, 3).json()
+    signature = reply["receipt"].pop("signature")
+    assert is_signed(enrolment.public_key, signature, reply["receipt"])
+    assert not is_signed(enrolment.public_key, signature, reply["receipt"] | {"acked_through": 4})
     assert reply["receipt"] == {
         "box_id": "box-1",
         "epoch": closed.epoch,
@@ -124,7 +130,8 @@ def test_a_spare_code_does_not_take_the_place_of_an_enrolled_box(closed: Box, en
 def test_a_code_made_for_a_box_replaces_its_credential(closed: Box, enrolment: Enrolment):
     first = enrol(closed, enrolment.new_code("box-1", NOW_NS, 1)).json()["credential"]
     second = enrol(closed, enrolment.new_code("box-1", NOW_NS, 1), OTHER_KEY).json()["credential"]
-    assert (send(closed, first).status_code, send(closed, second).status_code) == (401, 200)
+    assert (send(closed, first).status_code, send(closed, second).status_code) == (401, 403)
+    assert send(replace(closed, key=OTHER_PRIVATE), second).status_code == 200
 
 
 def test_revoking_a_code_takes_away_the_credential_it_gave(closed: Box, enrolment: Enrolment):

@@ -6,6 +6,7 @@ from typing import Any
 import requests
 
 from instrument_agent.core.canonical import NO_HASH, record_hash
+from instrument_agent.keys import head_statement, sign
 
 EPOCH = "0b54c7fb-7c3c-4a83-9d2f-3a1a3f5a2b10"
 BOOT = "6f1d8f3e-52f0-4f6e-8b9a-0c7f2d1e4a55"
@@ -13,11 +14,12 @@ BOOT = "6f1d8f3e-52f0-4f6e-8b9a-0c7f2d1e4a55"
 
 @dataclass(frozen=True)
 class Box:
-    """A sender of records and heartbeats to one platform."""
+    """A sender of records and heartbeats to one platform; it signs if it has a private ``key``."""
 
     url: str
     box_id: str = "box-1"
     epoch: str = EPOCH
+    key: str = ""
 
     @property
     def address(self) -> str:
@@ -45,7 +47,12 @@ class Box:
     def envelope(self, items: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         head_hash = items[-1]["hash"] if items else NO_HASH
         body = {"epoch": self.epoch, "boot_id": BOOT, "boottime_ms": 60_000, "records": items, "head_hash": head_hash}
-        return {**body, **changes}
+        body |= changes
+        if self.key and "signature" not in changes:
+            seq = body["records"][-1]["record"]["seq"]
+            statement = head_statement(self.box_id, body["epoch"], seq, body["head_hash"])
+            body["signature"] = sign(self.key, statement)
+        return body
 
     def send(self, items: list[dict[str, Any]], **changes: Any) -> requests.Response:
         return requests.post(f"{self.address}/records", json=self.envelope(items, **changes), timeout=30)

@@ -41,7 +41,7 @@ def put_under(world: "World") -> Iterator[None]:
         (sqlite3, "connect", opened),
         (daemon, "StateLock", Lock),
         (daemon, "ControlServer", NoSocket),
-        (daemon, "HttpTransport", lambda url, *_: platforms[url]),
+        (daemon, "transport_to", lambda destination, *_: platforms[destination.url]),
         (upkeep, "EPOCH_NS", 24 * HOUR_NS),
         (upkeep, "PRUNE_EVERY_NS", 6 * HOUR_NS),
         (retention, "KEPT_NS", KEPT_NS),

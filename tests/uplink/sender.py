@@ -10,7 +10,9 @@ from instrument_agent.buffer.store import Store
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.delivery import Delivery
+from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.signing import Signer
 
 LIMIT = 50
 
@@ -23,6 +25,8 @@ class Sender:
         self.clock = clock
         self.outbox = Outbox(store, "province")
         self.credential: Path | None = None
+        self.ca_file: Path | None = None
+        self.keys: KeyFile | None = None
         self._anchoring = anchoring
         self._limit = limit
         self._made = 1  # the epoch's first record is already there
@@ -37,8 +41,9 @@ class Sender:
                 change.append(Fact(RecordType.LIFECYCLE_EVENT, self.clock.boot_id, at_ns, data, "xrd-1"))
 
     def start(self, url: str) -> Delivery:
-        transport = HttpTransport(url, "box-1", self.credential, None)
+        transport = HttpTransport(url, "box-1", self.credential, self.ca_file, self.keys)
         self.delivery = Delivery("province", self.outbox, transport, self.clock, self._anchoring, self._limit)
+        self.delivery.signer = None if self.keys is None else Signer(self.keys, "box-1")
         self.store.listen(self.delivery.wake)
         self.delivery.start()
         return self.delivery

@@ -165,6 +165,16 @@ def test_a_refused_credential_stops_sending_but_for_a_slow_probe(
     assert has_each_once(platform, sender.store)
 
 
+@pytest.mark.parametrize("status", [401, 403, 429, 503])
+def test_a_platform_that_refuses_and_says_for_how_long_is_left_alone_so_long(
+    platform: Platform, sender: Sender, status: int
+) -> None:
+    records_only(platform, Answer(status, headers={"Retry-After": "3000"}))
+    sender.write(1)
+    sender.start(platform.url)
+    assert 3000.0 <= sender.until_settled() <= 3002.0
+
+
 @pytest.mark.parametrize(("asked", "least_s"), [("120", 120.0), ("99999999999", LONGEST_RETRY_AFTER_S), ("-7", 0.0)])
 def test_a_platform_that_says_when_is_left_alone_until_then(
     platform: Platform, sender: Sender, asked: str, least_s: float

@@ -14,6 +14,7 @@ from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.heartbeat import AT_ONCE_EVERY_S, LONGEST_S, SHORTEST_S, Heartbeat, phase
 from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.retry import CAP_S, LONGEST_RETRY_AFTER_S
 
 PERIOD_S = 60.0
 Start = Callable[..., Heartbeat]
@@ -118,7 +119,7 @@ def test_the_platform_sets_the_period_within_limits(
     assert beats[2] - beats[1] == pytest.approx(period_s, abs=1e-6)
 
 
-@pytest.mark.parametrize("answer", [Answer(401), Answer(400), Answer(413), Answer(503), Answer(200, b"hi"), Raw(())])
+@pytest.mark.parametrize("answer", [Answer(404), Answer(400), Answer(413), Answer(503), Answer(200, b"hi"), Raw(())])
 def test_a_failure_is_said_once_and_the_next_beat_comes_in_its_time(
     start: Start,
     clock: FakeClock,
@@ -138,6 +139,51 @@ def test_a_failure_is_said_once_and_the_next_beat_comes_in_its_time(
     assert heartbeat.sent == 4
     told = [record for record in caplog.records if record.name.endswith("heartbeat")]
     assert [record.levelno for record in told] == [logging.WARNING] * 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_credential_is_shown_seldom_until_there_is_another(
+    start: Start, clock: FakeClock, beats: list[float], platform: Platform, status: int
+) -> None:
+    platform.always = Answer(status)
+    heartbeat = start()
+    clock.run(2 * CAP_S - 1)
+    assert 2 <= len(beats) <= 4
+    assert all(CAP_S / 2 <= after - before <= CAP_S for before, after in pairwise(beats))
+    told = len(beats)
+    heartbeat.wake.set()
+    clock.await_waiting()
+    assert len(beats) == told, "a change does not break in either"
+    platform.always = None
+    heartbeat.again.set()
+    heartbeat.wake.set()
+    clock.run_until(lambda: heartbeat.sent == 1, within_s=1)
+
+
+def wait(status: int, asked: str) -> Answer:
+    return Answer(status, headers={"Retry-After": asked})
+
+
+@pytest.mark.parametrize(
+    ("answer", "least_s", "most_s"),
+    [
+        (wait(429, "600"), 600.0, 600.0),
+        (wait(503, "99999999999"), LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S),
+        (wait(429, "-600"), AT_ONCE_EVERY_S, AT_ONCE_EVERY_S),
+        (wait(429, "soon"), AT_ONCE_EVERY_S, AT_ONCE_EVERY_S),
+        (wait(503, "3"), AT_ONCE_EVERY_S, AT_ONCE_EVERY_S),
+        (wait(401, "3000"), 3000.0, 3000.0),
+        (wait(403, "1"), CAP_S / 2, CAP_S),
+    ],
+)
+def test_a_platform_that_says_when_hears_nothing_before(
+    start: Start, clock: FakeClock, platform: Platform, answer: Answer, least_s: float, most_s: float
+) -> None:
+    platform.script.append(answer)
+    heartbeat = start()
+    clock.await_waiting()
+    heartbeat.wake.set()
+    assert least_s <= clock.run_until(lambda: len(platform.requests) == 2) <= most_s
 
 
 def test_a_database_that_fails_does_not_end_it(start: Start, clock: FakeClock, platform: Platform) -> None:

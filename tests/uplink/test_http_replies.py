@@ -1,8 +1,10 @@
 """Every way a reply can be no answer, over real connections: what the caller is told to do about it."""
 
+import gzip
 import json
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -130,6 +132,45 @@ def test_retry_after_is_understood_as_seconds_or_as_a_date_or_not_at_all(
     with pytest.raises(PlatformUnavailable) as caught:
         transport.watermark()
     assert caught.value.retry_after_s == expected_s
+
+
+def bomb(layers: int) -> bytes:
+    data = b"{" + b" " * 50_000_000
+    for _layer in range(layers):
+        data = gzip.compress(data, 1)
+    return data
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_reply_that_would_grow_many_times_is_not_unpacked(
+    platform: Platform, transport: HttpTransport, layers: int
+) -> None:
+    packed = bomb(layers)
+    assert len(packed) < LARGEST_REPLY / 2
+    platform.script.append(Answer(200, packed, {"Content-Encoding": ", ".join(["gzip"] * layers)}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PlatformUnavailable, match="compressed"):
+            transport.watermark()
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert platform.requests[0].headers["Accept-Encoding"] == "identity"
+    assert transport.watermark().body["epochs"] == []
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 2147483648\r\n", b"", b"Transfer-Encoding: chunked\r\n"])
+def test_of_a_reply_of_two_gigabytes_a_megabyte_is_read(
+    platform: Platform, transport: HttpTransport, length: bytes
+) -> None:
+    piece = b" " * 65_536
+    pieces = [chunk(piece) if b"chunked" in length else piece] * 32_768
+    platform.script.append(Raw((HEAD + length + b"\r\n", *pieces)))
+    start_s = time.monotonic()
+    with pytest.raises(PlatformUnavailable, match="longer than 1000000 bytes"):
+        transport.watermark()
+    assert time.monotonic() - start_s < 5
+    assert transport.watermark().body["epochs"] == []
 
 
 @pytest.mark.parametrize("size", [LARGEST_REPLY + 1, 20 * LARGEST_REPLY])

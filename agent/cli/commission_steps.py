@@ -1,0 +1,105 @@
+"""The steps of ``instrument-agent commission`` at a terminal, or as a file of answers says."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from instrument_agent.cli.at_terminal import until_interrupted
+from instrument_agent.cli.live_trace import record_live
+from instrument_agent.clock import SystemClock
+from instrument_agent.commission.answers import MOST_NAME, Answers, StepAnswer
+from instrument_agent.commission.steps import Outcome, Step, instruction, outcome_text, step_text
+from instrument_agent.commission.walk import Walk, cut_out
+from instrument_agent.i18n import _
+
+if TYPE_CHECKING:
+    from instrument_agent.config import Config, InstrumentConfig
+
+USUAL_S = {Step.OFF: 60.0, Step.STANDBY: 180.0, Step.RUN: 600.0, Step.STANDBY_AGAIN: 180.0}
+"""Together more than the ten minutes that learning wants."""
+BEGIN, LEAVE_OUT, STOP = "", "s", "q"
+
+
+def take_steps(
+    config: "Config", instrument: "InstrumentConfig", walk: Walk, answers: Answers | None, profile: str | None
+) -> bool:
+    """Take the steps that are left; say whether all of them are done."""
+    if not walk.known.who:
+        walk.known.who = _name() if answers is None else answers.who.strip()
+    told = answers.profile if answers is not None else None
+    walk.known.profile = profile or told or walk.known.profile
+    walk.save()
+    for step in walk.left:
+        click.echo()
+        click.echo(f"{step_text(step)}: {instruction(step)}")
+        while not _taken(config, instrument, walk, step, answers):
+            if answers is not None:
+                click.echo(_("the walk stops here; the same command goes on with this step"))
+                return False
+    return True
+
+
+def _taken(config: "Config", instrument: "InstrumentConfig", walk: Walk, step: Step, answers: Answers | None) -> bool:
+    """Take one step once; say whether it is over."""
+    answer = _asked(step) if answers is None else answers.of(step)
+    if answer.skip:
+        outcome = Outcome.SKIPPED
+    else:
+        _record(config, instrument, walk, step, answer, answers)
+        outcome = walk.outcome(step)
+    click.echo(f"{step_text(step)}: {outcome_text(outcome)}")
+    if not answer.skip:
+        click.echo(f"  {_levels(walk, step)}")
+    if outcome.good:
+        walk.done(step, outcome)
+    return outcome.good
+
+
+def _record(
+    config: "Config",
+    instrument: "InstrumentConfig",
+    walk: Walk,
+    step: Step,
+    answer: StepAnswer,
+    answers: Answers | None,
+) -> None:
+    if answers is not None and answers.trace is not None and answer.window is not None:
+        start_s, end_s = answer.window
+        cut_out(answers.trace, (start_s, end_s), instrument.activity.channel, walk.path(step))
+        return
+    with until_interrupted() as stopping:
+        for_s = answer.seconds or USUAL_S[step]
+        record_live(config, instrument, for_s, walk.path(step), SystemClock(), stopping)
+        if stopping.is_set() and answers is not None:
+            raise click.Abort  # nobody is there who would mean the step by it
+
+
+def _name() -> str:
+    while True:
+        name = str(click.prompt(_("Your name"))).strip()
+        if 0 < len(name) <= MOST_NAME and name.isprintable():
+            return name
+
+
+def _asked(step: Step) -> StepAnswer:
+    """Ask the person at the terminal."""
+    skippable = step in (Step.OFF, Step.STANDBY_AGAIN)
+    question = _("Enter begins, s leaves it out, q stops") if skippable else _("Enter begins, q stops")
+    while True:
+        said = str(click.prompt(question, default=BEGIN, show_default=False)).strip().lower()
+        if said == STOP:
+            raise click.Abort
+        if said == BEGIN:
+            return StepAnswer()
+        if said == LEAVE_OUT and skippable:
+            return StepAnswer(skip=True)
+
+
+def _levels(walk: Walk, step: Step) -> str:
+    from instrument_agent.commission.steps import measured
+
+    found = measured(walk.path(step), walk.known.channel)
+    sentence = _("{count} readings, {failures} failed; lowest {low:.4g}, usual {middle:.4g}, highest {high:.4g}")
+    return sentence.format(
+        count=found.readings, failures=found.failures, low=found.low, middle=found.middle, high=found.high
+    )

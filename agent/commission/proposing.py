@@ -1,0 +1,79 @@
+"""What a trace teaches about one instrument of the config file: the proposal, the keys to write, the runs it makes."""
+
+from dataclasses import dataclass, replace
+
+from instrument_agent.commission.learning import learn
+from instrument_agent.commission.recorded import Recording
+from instrument_agent.commission.seen import Seen, seen
+from instrument_agent.commission.survey import Window
+from instrument_agent.commission.thresholds import keys, rounded, told_off
+from instrument_agent.commission.verdict import Proposal
+from instrument_agent.config import InstrumentConfig
+from instrument_agent.core.activity import Rules
+from instrument_agent.core.errors import ConfigError
+from instrument_agent.core.readings import Channel
+from instrument_agent.i18n import _
+from instrument_agent.tables.change import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """``keys`` are to be written under ``[instrument.activity]``; there are none if no run can be told.
+
+    ``rules`` are those of the config file with what was learned.
+    """
+
+    instrument: InstrumentConfig
+    channel: Channel
+    recording: Recording
+    proposal: Proposal
+    keys: dict[str, Scalar]
+    rules: Rules
+
+    def seen(self, width: int) -> Seen:
+        """Return the trace as the proposed rules judge it, in so many columns."""
+        return seen(self.recording.readings, self.rules, width)
+
+
+def lesson(
+    instrument: InstrumentConfig,
+    recording: Recording,
+    profile: str | None = None,
+    standby: Window | None = None,
+    running: Window | None = None,
+    off_between: tuple[float, float] | None = None,
+) -> Lesson:
+    """Learn from a recording of the channel by which ``instrument`` is judged.
+
+    ``off_between`` are the highest value it was seen to read while off and the lowest in standby, if somebody looked.
+
+    Raises:
+        ConfigError: the instrument tells its states itself, or the recording cannot be used.
+    """
+    check_learnable(instrument)
+    channels = {item.name: item for item in instrument.driver.build().channels}
+    channel = channels[instrument.activity.channel]
+    proposal = told_off(rounded(learn(recording, profile, standby, running)), off_between)
+    new = keys(proposal, profile, channel)
+    activity = replace(instrument.activity, **new) if new else None  # type: ignore[arg-type]  # as checked when written
+    return Lesson(
+        instrument=instrument,
+        channel=channel,
+        recording=recording,
+        proposal=proposal,
+        keys=new,
+        rules=proposal.rules(instrument.activity) if activity is None else activity.rules(),
+    )
+
+
+def check_learnable(instrument: InstrumentConfig) -> None:
+    """Refuse an instrument that has no thresholds.
+
+    Raises:
+        ConfigError: it tells its states itself.
+    """
+    if instrument.activity.states:
+        raise ConfigError(
+            _("{id} tells its state itself: there is no threshold to learn").format(id=instrument.id),
+            _("what each state means stands in the config file, under states"),
+        )

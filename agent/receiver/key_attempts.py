@@ -1,0 +1,75 @@
+"""How the demands on codes, keys, signatures and receipts are tried from outside, by a box that enrolled for it."""
+
+from instrument_agent.i18n import _
+from instrument_agent.keys import head_statement, is_signed, key_statement, new_private_key, public_key_of, sign
+from instrument_agent.receiver.attempts import UNAUTHORIZED, NotTried, expect, new_epoch, settled
+from instrument_agent.receiver.trial import OK, Trial
+
+FORBIDDEN = 403
+
+
+def one_code(trial: Trial) -> None:
+    """Show the code that was good once with another key."""
+    _enrolled(trial)
+    body = {"code": trial.code, "public_key": public_key_of(new_private_key())}
+    answer = trial.ask("POST", "enrol", body)
+    expect(answer.status in UNAUTHORIZED, _("a code that was used enrolled another key"), answer)
+
+
+def signature(trial: Trial) -> None:
+    """Send what is not signed, is signed with another key, and is signed for something else."""
+    _enrolled(trial)
+    epoch = new_epoch()
+    items = trial.chain(2, epoch)
+    other = sign(new_private_key(), head_statement(trial.box_id, epoch, 2, items[-1]["hash"]))
+    elsewhere = sign(trial.private_key, head_statement(trial.box_id, epoch, 1, items[0]["hash"]))
+    for forged, told in (
+        ("", _("a batch without a signature was not refused with 403")),
+        (other, _("a batch signed with another key was not refused with 403")),
+        (elsewhere, _("a batch with the signature of another one was not refused with 403")),
+    ):
+        body = {name: value for name, value in trial.envelope(items, signature=forged).items() if value != ""}
+        answer = trial.ask("POST", "records", body)
+        expect(answer.status == FORBIDDEN, told, answer)
+    expect(not trial.watermark().marks.get(epoch), _("something was stored without a signature"))
+    settled(trial.send(items), 2, set(), _("a signed batch was not taken"))
+
+
+def receipts(trial: Trial) -> None:
+    """Look at the receipt of a batch."""
+    _enrolled(trial)
+    items = trial.chain(2, new_epoch())
+    answer = trial.send(items)
+    found = answer.body.get("receipt") if isinstance(answer.body, dict) else None
+    receipt = found if isinstance(found, dict) else {}
+    names = {"box_id": trial.box_id, "epoch": items[0]["record"]["epoch"]}
+    wanted = {**names, "acked_through": 2, "head_hash": items[-1]["hash"]}
+    told = _("the receipt does not name what is settled")
+    expect({name: receipt.get(name) for name in wanted} == wanted, told, answer)
+    said = {name: value for name, value in receipt.items() if name != "signature"}
+    good = is_signed(trial.platform_key, str(receipt.get("signature")), said)
+    expect(good, _("the receipt is not signed with the key given at enrolment"), answer)
+
+
+def new_key(trial: Trial) -> None:
+    """Take a new key, after somebody without the old one tried."""
+    _enrolled(trial)
+    old = trial.private_key
+    new = new_private_key()
+    names = {"replaces": public_key_of(old), "public_key": public_key_of(new)}
+    statement = key_statement(trial.box_id, **names)
+    answer = trial.ask("POST", "key", {**names, "signature": sign(new, statement)})
+    expect(answer.status in UNAUTHORIZED, _("a key that the old one did not sign was taken"), answer)
+    answer = trial.ask("POST", "key", {**names, "signature": sign(old, statement)})
+    expect(answer.status == OK, _("a key signed with the old one was not taken"), answer)
+    items = trial.chain(2, new_epoch())
+    trial.private_key = new
+    settled(trial.send(items), 2, set(), _("a batch signed with the new key was not taken"))
+    head = head_statement(trial.box_id, items[0]["record"]["epoch"], 2, items[-1]["hash"])
+    answer = trial.send(items, signature=sign(old, head))
+    expect(answer.status == FORBIDDEN, _("the old key still counts after the new one was used"), answer)
+
+
+def _enrolled(trial: Trial) -> None:
+    if not trial.private_key:
+        raise NotTried(_("give a one-time code with --code-file"))

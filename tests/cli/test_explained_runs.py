@@ -1,0 +1,140 @@
+"""``instrument-agent explain``: what an argument about a run needs, from the box's database or a copy of it."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import run
+from traced_box import TracedBox
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> TracedBox:
+    return TracedBox(tmp_path_factory.mktemp("box"))
+
+
+def ids(box: TracedBox) -> list[str]:
+    done = run("sessions", "--config", str(box.config_path), "--format", "json")
+    return [row["id"] for row in json.loads(done.stdout)]
+
+
+def explained(box: TracedBox, number: int) -> dict[str, Any]:
+    done = run("explain", ids(box)[number], "--config", str(box.config_path), "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_numbers_that_dated_both_edges_are_told(box: TracedBox):
+    found = explained(box, 0)
+    assert found["record"]["data"] == {
+        "start_ms": 1_601_000,
+        "end_ms": 2_901_000,
+        "unseen_ms": 101_000,
+        "running_ms": 1_199_000,
+    }
+    rules = found["rules_record"]["data"]["rules"]
+    assert (rules["run_above"], rules["run_below"], rules["min_on_ms"]) == ("1600.0", "1400.0", 60_000)
+    for edge, at_ms in (("start", 1_601_000), ("end", 2_901_000)):
+        readings = {item["at_ms"]: item["value"] for item in found[edge]["readings"]}
+        assert found[edge]["judged"] == [readings[at_ms - 1000], readings[at_ms], readings[at_ms + 1000]]
+        assert len(readings) == 241
+    assert sorted(found["start"]["judged"])[1] >= 1600
+    assert sorted(found["end"]["judged"])[1] < 1400
+    assert [found[edge]["beyond"]["activity"] for edge in ("start", "end")] == ["standby", "standby"]
+
+
+def test_gaps_clock_config_and_software_are_told(box: TracedBox):
+    found = explained(box, 0)
+    (gap,) = found["gaps"]
+    assert (gap["start_ns"], gap["end_ns"], gap["reason"]) == (2500 * 10**9, 2601 * 10**9, "driver_unavailable")
+    (anchor,) = found["anchors"]
+    assert (anchor["source"], anchor["error_ns"]) == ("ntp", 10**9)
+    assert (found["config_hash"], found["agent_version"]) == ("c" * 64, "0.1.0")
+    assert found["times"]["start"] == "2026-11-22T16:10:00+08:00"
+    assert found["times"]["utc_error_s"] == pytest.approx(1.19, abs=0.01)
+
+
+def test_a_run_that_ended_in_a_silence_says_so(box: TracedBox):
+    found = explained(box, 1)
+    assert (found["end"]["beyond"]["activity"], found["end"]["beyond"]["reason"]) == ("unknown", "driver_unavailable")
+    assert found["end"]["readings"][-1] == {"at_ms": found["end"]["at_ms"] + 1000, "failed": "driver_unavailable"}
+    said = run("explain", ids(box)[1], "--config", str(box.config_path)).stdout
+    assert "the last sight before a silence too long to be spanned: the device does not answer" in said
+
+
+def test_the_plot_shows_both_sides_of_the_edge_and_the_threshold(box: TracedBox):
+    lines = run("explain", ids(box)[0], "--config", str(box.config_path)).stdout.splitlines()
+    start = lines[lines.index("Start") : lines.index("End")]
+    assert all(len(line) <= 80 for line in start[3:])
+    (threshold,) = [line for line in start if line.strip().startswith("1600 -")]
+    assert threshold.count("-") == 60
+    upper, lower = (next(line for line in rows if "●" in line) for rows in (start, start[::-1]))
+    assert upper.index("●") >= lower.rindex("●"), "low before the start, high after it"
+
+
+def test_a_copied_database_is_enough(box: TracedBox, tmp_path: Path):
+    copy = tmp_path / "copy.db"
+    shutil.copy(box.database, copy)
+    nowhere = str(tmp_path / "none.toml")
+    done = run("explain", ids(box)[0], "--database", str(copy), "--config", nowhere, "--json")
+    found = json.loads(done.stdout)
+    assert found["times"]["timezone"] == "UTC"
+    assert found["times"]["start"] == "2026-11-22T08:10:00+00:00"
+    assert found["record"] == explained(box, 0)["record"]
+
+
+def pruned(box: TracedBox, tmp_path: Path, *statements: str) -> list[str]:
+    copy = tmp_path / "copy.db"
+    shutil.copy(box.database, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return run("explain", ids(box)[0], "--database", str(copy), "--config", str(box.config_path)).stdout.splitlines()
+
+
+def test_where_single_readings_are_gone_ten_seconds_are_shown_and_it_is_said(box: TracedBox, tmp_path: Path):
+    said = pruned(box, tmp_path, "delete from edges")
+    assert "  single readings are not kept of this time any more, only what ten seconds had" in said
+    assert sum(line.startswith("      1600 ---") for line in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("deleted", "sentence"),
+    [
+        ("delete from buckets", "no readings of this boot are kept any more: only the records stand"),
+        (
+            "delete from buckets where start_ms < 2900000",
+            "readings of this time were pruned; the oldest kept of this boot are of ",
+        ),
+    ],
+)
+def test_where_all_readings_are_gone_it_is_said(box: TracedBox, tmp_path: Path, deleted: str, sentence: str):
+    said = pruned(box, tmp_path, "delete from edges", deleted)
+    assert sum(sentence in line for line in said) == 2
+    assert "Run " in said[0], "the rest still stands"
+
+
+def test_what_is_no_run_is_refused_with_what_to_do(box: TracedBox):
+    for wanted, said in (
+        ("x", "x is not the id of a run"),
+        ("abc-1", "abc-1 is not the id of a run"),
+        (f"{box.epoch[:8]}-1", "there is no run"),
+        ("ffffffff-1", "there is no run"),
+    ):
+        done = run("explain", wanted, "--config", str(box.config_path))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+        assert "What to do: take one from the list: instrument-agent sessions" in done.stderr
+
+
+def test_a_longer_epoch_names_the_same_run(box: TracedBox):
+    short = ids(box)[0]
+    whole = f"{box.epoch}-{short.rpartition('-')[2]}"
+    config = ("--config", str(box.config_path))
+    assert run("explain", whole, *config).stdout == run("explain", short, *config).stdout

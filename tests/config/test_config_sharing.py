@@ -1,0 +1,80 @@
+"""What two instruments cannot both have is refused, and what they can share is not."""
+
+from pathlib import Path
+
+import pytest
+
+from instrument_agent.config import InvalidConfig, Mistake, load_config
+
+INSTRUMENT = """
+[[instrument]]
+id = "{id}"
+driver = {{ {driver} }}
+activity = {{ channel = "{channel}", {rules} }}
+"""
+LIMITS = "off_below = 0.1, run_above = 4"
+CONTACT, PULSE = 'name = "contact", pin = 17', 'name = "pulse", pulses_per_kwh = 1000, pin = 17'
+CLAMP = 'name = "current_clamp", ct_ratio = 2000, burden_ohm = 22, adc_channel = 3'
+METER = 'name = "modbus", port = "/dev/ttyUSB0", profile = "eastron-sdm630"'
+VALUES = 'values = [{ channel = "power_w", unit = "W", pattern = "(.+)" }]'
+TEXT = f'name = "serial_text", port = "/dev/ttyUSB0", {VALUES}'
+
+
+def config(tmp_path: Path, *instruments: tuple[str, str]) -> Path:
+    path = tmp_path / "config.toml"
+    text = '[box]\nid = "box-1"\n'
+    for number, (driver, channel) in enumerate(instruments):
+        rules = 'states = { closed = "running", open = "standby" }' if channel == "contact" else LIMITS
+        text += INSTRUMENT.format(id=f"i{number}", driver=driver, channel=channel, rules=rules)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(tmp_path: Path, *instruments: tuple[str, str]) -> list[Mistake]:
+    with pytest.raises(InvalidConfig) as caught:
+        load_config(config(tmp_path, *instruments))
+    return caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "key"),
+    [
+        ((CONTACT, "contact"), (CONTACT, "contact"), "pin"),
+        ((CONTACT, "contact"), (PULSE, "power_w"), "pin"),
+        ((CLAMP, "current_a"), (CLAMP, "current_a"), "adc_channel"),
+        ((TEXT, "power_w"), (TEXT, "power_w"), "port"),
+        ((TEXT, "power_w"), (METER, "power_w"), "port"),
+        ((METER, "power_w"), (TEXT, "power_w"), "port"),
+    ],
+)
+def test_what_only_one_instrument_can_read_is_refused_to_a_second(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], key: str
+) -> None:
+    [mistake] = mistakes(tmp_path, first, second)
+    assert (mistake.line, mistake.key) == (11, f"instrument[2].driver.{key}")
+    assert "already used by instrument[1].driver" in mistake.problem
+
+
+def test_of_three_on_one_pin_two_are_told(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, *[(CONTACT, "contact")] * 3)
+    assert [item.key for item in found] == ["instrument[2].driver.pin", "instrument[3].driver.pin"]
+
+
+def test_other_pins_inputs_chips_and_ports_are_free(tmp_path: Path) -> None:
+    instruments = [
+        (CONTACT, "contact"),
+        (PULSE.replace("17", "22"), "power_w"),
+        (CLAMP, "current_a"),
+        (CLAMP.replace("= 3", "= 4"), "current_a"),
+        (f"{CLAMP}, spi_device = 1", "current_a"),
+        (TEXT, "power_w"),
+        (METER.replace("USB0", "USB1"), "power_w"),
+    ]
+    assert len(load_config(config(tmp_path, *instruments)).instruments) == len(instruments)
+
+
+def test_one_meter_may_watch_several_instruments_each_by_a_channel_of_its_own(tmp_path: Path) -> None:
+    phases = [(METER, f"power_l{number}_w") for number in (1, 2, 3)]
+    assert len(load_config(config(tmp_path, *phases)).instruments) == 3
+    [mistake] = mistakes(tmp_path, *phases, phases[0])
+    assert (mistake.key, "already asked by instrument[1]" in mistake.problem) == ("instrument[4].driver.unit_id", True)
