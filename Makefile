@@ -25,6 +25,7 @@ faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1)
 		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py
 	FUZZ_FRAMES=$(or $(FUZZ_FRAMES),100000) \
 		$(BIN)/python -m pytest --timeout=3600 tests/drivers/test_modbus_fuzzed_frames.py
+	BACKLOG=$(or $(BACKLOG),100000) $(BIN)/python -m pytest --timeout=3600 tests/uplink/test_live_before_backlog.py
 	CONFIG_MUTANTS=$(or $(CONFIG_MUTANTS),10000) \
 		$(BIN)/python -m pytest --timeout=3600 tests/config/test_config_mutants.py
 

@@ -51,7 +51,7 @@ def append(config: Config, store: Store, clock: Clock, request: Mapping[str, Any
         AgentError: the request is not one that can be written; ``hint`` says what can.
         StoreUnavailable: nothing can be written down now.
     """
-    instrument_id, data = _checked(request, {item.id for item in config.instruments})
+    instrument_id, data = checked(request, {item.id for item in config.instruments})
     if data["event"] == LifecycleWord.COMMISSIONED and "rules" not in data:
         instrument = next(item for item in config.instruments if item.id == instrument_id)
         rules = standing_rules(instrument, store).rules
@@ -106,7 +106,12 @@ def with_books(config: Config, clock: Clock) -> Iterator[Store]:
         lock.release()
 
 
-def _checked(request: Mapping[str, Any], known: Collection[str]) -> tuple[str, dict[str, Any]]:
+def checked(request: Mapping[str, Any], known: Collection[str]) -> tuple[str, dict[str, Any]]:
+    """Return the instrument and the data of the event that is asked for.
+
+    Raises:
+        AgentError: it cannot be recorded.
+    """
     instrument_id, event, data = (request.get(key) for key in ("instrument", "event", "data"))
     if instrument_id not in known:
         names = ", ".join(sorted(known))

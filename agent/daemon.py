@@ -23,6 +23,7 @@ from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import AgentError, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import LifecycleWord
+from instrument_agent.handover import Order, in_use, is_retired, order_of
 from instrument_agent.hung import HungBuses
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.bus import Bus, Station
@@ -54,24 +55,30 @@ JUST_BOOTED_NS = 600 * NS_PER_S
 class Agent:
     """One box: instruments on buses, books in the database, destinations behind it."""
 
-    def __init__(self, config: Config, clock: Clock, sync_file: Path = SYNCHRONIZED) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, sync_file: Path = SYNCHRONIZED, order: Order | None = None
+    ) -> None:
         """Take the state directory and open the books; ``sync_file`` tells that a time server set the wall clock.
+
+        ``order`` is carried out first.
 
         Raises:
             StoreUnavailable: another agent has it, or it cannot be used.
         """
-        self.config = config
         self.clock = clock
         self.stopping = threading.Event()
         self.failed = False
         self.restarting = False
         self.reload_wanted = threading.Event()
         self.successor: Config | None = None
+        self.order: Order | None = None
         self._lock = StateLock(config.box.state_dir)
         self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
         resuming = Resuming(self.store, clock, config.box.checkpoint_s)
         self._upkeep = Upkeep(self.store, clock, config)
         self._upkeep.begin()
+        order = self._retire(config, resuming, order)
+        self.config = config = in_use(config, self.store)
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
         self._time_sync = TimeSync(clock, sync_file)
@@ -81,7 +88,7 @@ class Agent:
         self.deliveries: list[Delivery] = []
         self.heartbeats: list[Heartbeat] = []
         for instrument in config.instruments:
-            resuming.take_up(instrument, self.recorder)
+            resuming.take_up(instrument, self.recorder, order if order and order.instrument_id == instrument.id else None)
             self._connect(instrument)
         self.recorder.checkpoint()
         self._learning = self_learning(config.instruments, self.recorder, clock)
@@ -199,10 +206,28 @@ class Agent:
                 save_configured(change, instrument.id, self.clock.boot_id, self.clock.boottime_ns(), data)
         return asdict(place)
 
-    def _reload(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        """Have an agent with the config as it is now take the place of this one; refuse a config with mistakes."""
+    def _retire(self, config: Config, resuming: Resuming, order: Order | None) -> Order | None:
+        """Close the books of what is out of use; return the order if it is not one that is done by that."""
+        ends = order.instrument_id if order is not None and order.event is LifecycleWord.RETIRED else None
+        try:
+            for instrument in config.instruments:
+                if is_retired(self.store, instrument.id):
+                    resuming.retire(instrument)
+                elif instrument.id == ends:
+                    resuming.retire(instrument, order)
+        except StoreUnavailable as error:  # it goes on being watched
+            log.error("nothing was retired: %s. %s", error, error.hint)
+        return None if ends is not None else order
+
+    def _reload(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Have an agent with the config as it is now take the place of this one; refuse a config with mistakes.
+
+        An order in the request is carried out by that agent, between the books of this one and its own.
+        """
         refuse_while_hung([name for name, bus in self.buses.items() if bus.stuck])
-        self.successor = reread(self.config)
+        successor = reread(self.config)
+        self.order = order_of(request, {item.id for item in successor.instruments})
+        self.successor = successor
         log.info("the config was read again; taking it up")
         self.stopping.set()
         return {"config_hash": self.successor.hash}

@@ -1,18 +1,43 @@
 """Takes up the books of each instrument where they were left."""
 
-from instrument_agent.buffer.books import save_configured, save_events, states, time_spent_ns
+import logging
+from dataclasses import dataclass, replace
+
+from instrument_agent.buffer.books import (
+    configured_data,
+    save_configured,
+    save_events,
+    save_state,
+    states,
+    time_spent_ns,
+)
 from instrument_agent.buffer.stopnote import how_it_ended
 from instrument_agent.buffer.store import Store, Transaction
 from instrument_agent.clock import Clock
 from instrument_agent.config import InstrumentConfig
 from instrument_agent.core.drift import standing as still_moved
+from instrument_agent.core.observing import cut, next_boot, observe
 from instrument_agent.core.observing import ended as ended_boot
-from instrument_agent.core.observing import next_boot
-from instrument_agent.core.readings import NS_PER_S, FailedRead, UnknownReason
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity, FailedRead, UnknownReason
+from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.sessions import Earlier
-from instrument_agent.core.step import State, begin
+from instrument_agent.core.step import Event, State, begin
+from instrument_agent.handover import Order, owner_changed, transferred
 from instrument_agent.poll.recorder import Recorder, Watched
-from instrument_agent.standing_rules import announcement, standing_rules
+from instrument_agent.standing_rules import Standing, announcement, standing_rules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Where the books of an instrument stand: ``ended`` closes the boot before, ``unseen`` is why nothing was seen."""
+
+    standing: Standing
+    state: State
+    ended: tuple[State, tuple[Event, ...]] | None
+    unseen: list[FailedRead]
+    now_ns: int
 
 
 class Resuming:
@@ -26,12 +51,65 @@ class Resuming:
         self._last = how_it_ended(store.path.parent, store)
         self._states = states(store)
 
-    def take_up(self, instrument: InstrumentConfig, recorder: Recorder) -> None:
-        """Go on with the books of an instrument, and say why nothing was seen in between."""
+    def take_up(self, instrument: InstrumentConfig, recorder: Recorder, order: Order | None = None) -> None:
+        """Go on with the books of an instrument, and say why nothing was seen in between.
+
+        If it is another owner's by now, or is ordered to be, the books are closed here and new ones begun.
+        """
+        left = self._left(instrument)
+        state, boot_id = left.state, self._clock.boot_id
+        spent_ns = time_spent_ns(self._store, instrument.id, boot_id)
+        data, identity = announcement(instrument, left.standing), instrument.identity()
+        before = configured_data(self._store, instrument.id).get("identity", {})
+        closed, unseen, at_ns = None, left.unseen, left.now_ns
+        if order is not None or owner_changed(before, identity):
+            closed = _closed(left)
+            state, spent_ns, at_ns = closed[0], dict.fromkeys(Activity, 0), closed[0].latest_ns
+            unseen = unseen[-1:]
+            log.warning("%s changes hands; its books begin anew", instrument.id)
+        moved = still_moved(left.standing.rules, state.drift, at_ns)
+
+        def write_first(change: Transaction) -> None:
+            # In one transaction with the new state: a boot whose books are closed must never be closed again.
+            if left.ended is not None:
+                save_events(change, instrument.id, *left.ended)
+            if closed is not None:
+                save_events(change, instrument.id, *closed)
+                told = transferred(before, identity, order)
+                change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, told, instrument.id))
+            announced = save_configured(change, instrument.id, boot_id, at_ns, data)
+            if announced and moved is not None:
+                save_events(change, instrument.id, state, (moved,))
+
+        recorder.watch(instrument.id, Watched(left.standing.rules, state, spent_ns=spent_ns), write_first)
+        for failed in unseen:
+            recorder.take(instrument.id, failed)
+
+    def retire(self, instrument: InstrumentConfig, order: Order | None = None) -> None:
+        """Close the books of an instrument that goes out of use, with the record of it if that is not written yet.
+
+        Raises:
+            StoreUnavailable: nothing can be written down now.
+        """
+        if order is None and not self._is_open(instrument.id):
+            return
+        left = self._left(instrument)
+        closed = _closed(left)
+        boot_id, at_ns = self._clock.boot_id, closed[0].latest_ns
+        with self._store.write() as change:
+            if left.ended is not None:
+                save_events(change, instrument.id, *left.ended)
+            save_events(change, instrument.id, *closed)
+            if order is not None:
+                change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, order.data, instrument.id))
+            save_state(change, instrument.id, closed[0])
+        log.warning("%s is retired; it is not watched any more", instrument.id)
+
+    def _left(self, instrument: InstrumentConfig) -> _Left:
+        """Return where the books of an instrument stand in this boot."""
         now_ns, boot_id = self._clock.boottime_ns(), self._clock.boot_id
         standing = standing_rules(instrument, self._store)
         state, ended = self._states.get(instrument.id), None
-        spent_ns = time_spent_ns(self._store, instrument.id, boot_id)
         if state is not None and state.boot_id != boot_id:
             # Between two checkpoints nothing was written: for so long it may have gone on.
             uncertain_ns = max(self._checkpoint_ns, self._unsaved_to_ns(state) - state.last_seen_ns)
@@ -39,24 +117,18 @@ class Resuming:
             state = next_boot(state, boot_id, _open_at_end(state))
         elif state is None:
             state = begin(boot_id, now_ns)
-        data = announcement(instrument, standing)
-        moved = still_moved(standing.rules, state.drift, now_ns)
-
-        def write_first(change: Transaction) -> None:
-            # In one transaction with the new state: a boot whose books are closed must never be closed again.
-            if ended is not None:
-                save_events(change, instrument.id, *ended)
-            announced = save_configured(change, instrument.id, boot_id, now_ns, data)
-            if announced and moved is not None:
-                save_events(change, instrument.id, state, (moved,))
-
-        recorder.watch(instrument.id, Watched(standing.rules, state, spent_ns=spent_ns), write_first)
+        unseen: list[FailedRead] = []
         if instrument.id in self._states:
             unsaved_to_ns = self._unsaved_to_ns(state)
             if unsaved_to_ns >= state.latest_ns:
                 for reason in (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED):
-                    recorder.take(instrument.id, FailedRead(unsaved_to_ns, reason))
-            recorder.take(instrument.id, FailedRead(now_ns, self._why_unseen(self._states[instrument.id])))
+                    unseen.append(FailedRead(unsaved_to_ns, reason))
+            unseen.append(FailedRead(now_ns, self._why_unseen(self._states[instrument.id])))
+        return _Left(standing, state, ended, unseen, now_ns)
+
+    def _is_open(self, instrument_id: str) -> bool:
+        state = self._states.get(instrument_id)
+        return state is not None and (state.power is not None or state.line.open.start_ns < state.line.open.end_ns)
 
     def _unsaved_to_ns(self, state: State) -> int:
         """Return up to where, in the boot of a state, the last agent could write nothing down; -1 if it could."""
@@ -75,3 +147,15 @@ class Resuming:
 def _open_at_end(state: State) -> Earlier | None:
     """Return the run that was open when a boot ended."""
     return Earlier(state.boot_id, state.open_run.start_ns) if state.open_run is not None else None
+
+
+def _closed(left: _Left) -> tuple[State, tuple[Event, ...]]:
+    """Close books now, on a whole millisecond, so that the record of it names the very instant."""
+    state, events = left.state, list[Event]()
+    for failed in left.unseen:
+        reading = replace(failed, at_ns=max(failed.at_ns, state.latest_ns))
+        state, more = observe(left.standing.rules, state, reading)
+        events += more
+    at_ns = -(-max(left.now_ns, state.latest_ns) // NS_PER_MS) * NS_PER_MS
+    state, more = cut(left.standing.rules, state, at_ns)
+    return state, (*events, *more)

@@ -9,6 +9,7 @@ from pathlib import Path
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config
 from instrument_agent.daemon import Agent
+from instrument_agent.handover import Order
 from instrument_agent.notify import Notifier
 from instrument_agent.timesync import SYNCHRONIZED
 
@@ -24,6 +25,7 @@ class Service:
         self._notifier = notifier
         self._sync_file = sync_file
         self._agent: Agent | None = None
+        self._order: Order | None = None
         self._ended = False
         self._reload_wanted = threading.Event()
         self._supervised = bool(os.environ.get("NOTIFY_SOCKET"))
@@ -40,14 +42,14 @@ class Service:
         signal.signal(signal.SIGHUP, lambda *_: self._hang_up())
         while True:
             logging.getLogger().setLevel(self._config.box.log_level.upper())
-            self._agent = Agent(self._config, self._clock, self._sync_file)
+            self._agent = Agent(self._config, self._clock, self._sync_file, self._order)
             self._agent.reload_wanted = self._reload_wanted
             if self._ended:
                 self._agent.stopping.set()
             status = self._agent.run(self._notifier)
             if self._agent.successor is None or self._ended or status:
                 return status
-            self._config = self._agent.successor
+            self._config, self._order = self._agent.successor, self._agent.order
 
     def _end(self) -> None:
         self._ended = True

@@ -12,7 +12,7 @@ from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import canonical
 from instrument_agent.core.checkpoint import read_back, written
 from instrument_agent.core.ledger import Interval, totals_ns
-from instrument_agent.core.readings import Activity, UnknownReason
+from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.records import Fact, LifecycleWord, RecordType, event_facts, time_anchor
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.core.step import Event, State
@@ -99,12 +99,18 @@ def configured_data(source: Readable, instrument_id: str) -> dict[str, Any]:
 
 def newest_event(source: Readable, instrument_id: str, word: LifecycleWord) -> dict[str, Any]:
     """Return the data of the newest ``lifecycle_event`` of one kind; empty if there is none."""
+    found = newest_lifecycle(source, instrument_id, word)
+    return dict(found["data"]) if found else {}
+
+
+def newest_lifecycle(source: Readable, instrument_id: str, word: LifecycleWord) -> dict[str, Any] | None:
+    """Return the newest ``lifecycle_event`` of one kind, the whole record; None if there is none."""
     rows = source.rows(
         "select body from records where type = ? and instrument_id = ? and json_extract(body, '$.data.event') = ?"
         " order by id desc limit 1",
         (RecordType.LIFECYCLE_EVENT.value, instrument_id, word.value),
     )
-    return dict(json.loads(rows[0][0])["data"]) if rows else {}
+    return dict(json.loads(rows[0][0])) if rows else None
 
 
 def save_anchor(change: Transaction, anchor: Anchor) -> None:
@@ -231,5 +237,10 @@ def run_records(source: Readable, instrument_id: str | None = None) -> list[dict
 
 
 def time_spent_ns(source: Readable, instrument_id: str, boot_id: str) -> dict[Activity, int]:
-    """Return the nanoseconds an instrument spent in each activity in one boot, closed intervals only."""
-    return totals_ns(intervals(source, instrument_id, boot_id))
+    """Return the nanoseconds an instrument spent in each activity in one boot, closed intervals only.
+
+    Of a boot in which it changed hands, the time since then.
+    """
+    handed = newest_lifecycle(source, instrument_id, LifecycleWord.TRANSFERRED)
+    from_ns = handed["at_ms"] * NS_PER_MS if handed and handed["boot_id"] == boot_id else 0
+    return totals_ns(item for item in intervals(source, instrument_id, boot_id) if item.start_ns >= from_ns)

@@ -50,10 +50,10 @@ class Bucket:
 
 
 def save_buckets(change: Transaction, instrument_id: str, boot_id: str, buckets: Sequence[Bucket]) -> None:
-    """Write down some buckets, oldest first; numbers keep six digits."""
+    """Write down some buckets, oldest first; numbers keep four digits: every one more wears out the card."""
     first = buckets[0].number
     rows = [
-        [item.number - first, *(float(f"{number:.6g}") for number in (item.low, item.mean, item.high)), item.count]
+        [item.number - first, *(float(f"{number:.4g}") for number in (item.low, item.mean, item.high)), item.count]
         for item in buckets
     ]
     span = (buckets[0].start_ms, buckets[-1].start_ms + BUCKET_MS)

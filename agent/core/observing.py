@@ -8,12 +8,11 @@ from dataclasses import replace
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.drift import followed, in_force
 from instrument_agent.core.drift import next_boot as drift_of_next_boot
-from instrument_agent.core.ledger import Interval
-from instrument_agent.core.readings import Activity, Observation, Reading, UnknownReason
+from instrument_agent.core.readings import Observation, Reading
 from instrument_agent.core.sanity import next_boot as senses_of_next_boot
 from instrument_agent.core.sanity import vetted
 from instrument_agent.core.sessions import Earlier
-from instrument_agent.core.step import Event, State, begin, end, step
+from instrument_agent.core.step import Event, State, begin, end, silent_intervals, step
 
 
 def observe(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Event, ...]]:
@@ -43,10 +42,10 @@ def ended(rules: Rules, state: State, end_uncertainty_ns: int = 0) -> tuple[Stat
     return end(in_force(rules, state.drift), state, end_uncertainty_ns)
 
 
-def cut(rules: Rules, state: State, at_ns: int, reason: UnknownReason) -> tuple[State, tuple[Event, ...]]:
+def cut(rules: Rules, state: State, at_ns: int) -> tuple[State, tuple[Event, ...]]:
     """Close the books at ``at_ns`` and begin new ones there: no session and no interval lies on both sides.
 
-    What is not settled since the last sight is unknown for ``reason``. What was learned of the sensor goes on.
+    What was learned of the sensor goes on.
 
     Raises:
         ValueError: the books reach beyond that already.
@@ -55,7 +54,8 @@ def cut(rules: Rules, state: State, at_ns: int, reason: UnknownReason) -> tuple[
         raise ValueError(f"the books reach to {state.latest_ns} ns, beyond {at_ns} ns")
     closed, events = ended(rules, state)
     settled_ns = closed.line.settled_ns
-    rest = (Interval(settled_ns, at_ns, Activity.UNKNOWN, reason),) if settled_ns < at_ns else ()
+    unseen = (replace(item, start_ns=max(item.start_ns, settled_ns)) for item in silent_intervals(state, at_ns))
+    rest = tuple(item for item in unseen if item.start_ns < item.end_ns)
     return replace(begin(state.boot_id, at_ns), senses=state.senses, drift=state.drift), (*events, *rest)
 
 

@@ -108,6 +108,8 @@ def vetted(rules: Rules, senses: Senses, reading: Reading) -> tuple[Senses, Read
     if watts is None:
         return senses, reading, ()
     before = senses.held
+    if len(reading.values) == 1 and not before and senses.negative is None and watts > -rules.off_below:
+        return senses, reading, ()  # nothing else is read that could speak against it
     if watts <= -rules.off_below or senses.negative is not None:
         senses = _negative(rules, senses, reading.at_ns, watts)
     told: tuple[float, float] | None = None

@@ -209,7 +209,7 @@ def _see(rules: Rules, state: State, sample: Sample) -> Settled:
 
 def _resume(state: State, at_ns: int) -> State:
     """Come back from a silence that may be bridged, or begin anew: the silence itself stays unknown."""
-    silences = (*state.line.silences, *_reasons(state, at_ns))
+    silences = (*state.line.silences, *silent_intervals(state, at_ns))
     state = replace(state, line=replace(state.line, silences=silences))
     if state.power is None:
         return replace(state, power=Switch(), run=Switch(), held_ns=None)
@@ -232,7 +232,7 @@ def _silent(rules: Rules, state: State, at_ns: int) -> Settled:
             return state, closed
         state, more = _give_up(state)
         closed += more
-    line = replace(state.line, silences=_reasons(state, at_ns))
+    line = replace(state.line, silences=silent_intervals(state, at_ns))
     line, more = settle(line, at_ns)
     return replace(state, line=line, silence=state.silence[-1:]), closed + more
 
@@ -280,7 +280,7 @@ def _settle(state: State, seen_ns: int) -> Settled:
     return (state if line is state.line else replace(state, line=line)), closed
 
 
-def _reasons(state: State, at_ns: int) -> tuple[Interval, ...]:
+def silent_intervals(state: State, at_ns: int) -> tuple[Interval, ...]:
     """Return the silence since the last sight, cut where its reason changed."""
     failures = state.silence or (FailedRead(at_ns, UnknownReason.NOT_POLLED),)
     starts = [state.last_seen_ns, *(failed.at_ns for failed in failures[1:])]

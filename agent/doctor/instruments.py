@@ -74,7 +74,7 @@ def _judge_values(facts: InstrumentFacts, driver: Mapping[str, Any], said: str) 
         return Verdict("instrument", Grade.WARN, doubt, _("check profile and wiring: docs/meters.md"), facts.name)
     share = driver["failures"] / max(1, driver["reads"] + driver["failures"])
     if share > MANY_FAILURES and driver["failures"] > FEW_READS:
-        doubt = _("{percent} % of its reads fail").format(percent=round(100 * share))
+        doubt = _("{share} of its reads fail").format(share=f"{100 * share:.0f} %")
         return Verdict("instrument", Grade.WARN, doubt, _("check the cable, its length and termination"), facts.name)
     return Verdict("instrument", Grade.OK, said, "", facts.name)
 

@@ -85,8 +85,8 @@ def judge_wear(facts: CardFacts) -> Verdict:
     most = max(facts.life_time, default=0)
     if not most and not facts.pre_eol:
         return Verdict("wear", Grade.NOT_APPLICABLE, _("this card does not tell; eMMC does"))
-    said = _("all of its life is used") if most >= WORN else _("up to {used} % of its life is used")
-    said = said.format(used=most * 10) if most else _("its reserve of blocks is watched")
+    said = _("all of its life is used") if most >= WORN else _("up to {used} of its life is used")
+    said = said.format(used=f"{most * 10} %") if most else _("its reserve of blocks is watched")
     advice = _("save the database and replace the card")
     if most >= WORN or facts.pre_eol == RESERVE_GONE:
         return Verdict("wear", Grade.FAIL, said, advice, facts.device)

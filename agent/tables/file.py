@@ -1,5 +1,6 @@
 """From the bytes of a config file to its keys, and a plain sentence for whatever is in the way."""
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instrument_agent.i18n import _
+from instrument_agent.rights import UnsafeFile, open_ordinary
 from instrument_agent.tables.lines import key_lines
 from instrument_agent.tables.mistakes import InvalidConfig, KeyPath, Mistake
 
@@ -50,11 +52,13 @@ def read_bytes(path: Path, if_missing: str = "") -> bytes:
     """Return the content of a file of at most 1 MiB.
 
     Raises:
-        InvalidConfig: there is no such file, it cannot be read, or it is larger.
+        InvalidConfig: there is no such file, it cannot be read, it is larger, or everybody may change it.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_ordinary(path), "rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except UnsafeFile as error:
+        raise _whole_file(path, str(error), error.hint) from None
     except FileNotFoundError:
         raise _whole_file(path, _("there is no such file"), if_missing) from None
     except IsADirectoryError:

@@ -109,7 +109,7 @@ def test_where_single_readings_are_gone_ten_seconds_are_shown_and_it_is_said(box
     [
         ("delete from buckets", "no readings of this boot are kept any more: only the records stand"),
         (
-            "delete from buckets where start_ms < 2900000",
+            "delete from buckets where start_ms < 3100000",
             "readings of this time were pruned; the oldest kept of this boot are of ",
         ),
     ],

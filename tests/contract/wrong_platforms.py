@@ -195,11 +195,6 @@ def signs_receipts_with_another_key(exchange: Exchange) -> None:
         exchange.reply["receipt"]["signature"] = "A" * 86 + "=="
 
 
-def gives_receipts_for_less(exchange: Exchange) -> None:
-    if "receipt" in exchange.reply:
-        exchange.reply["receipt"]["acked_through"] -= 1
-
-
 def answers_400_to_a_wrong_signature(exchange: Exchange) -> None:
     if exchange.what == "records" and exchange.status == 403:
         exchange.status = 400

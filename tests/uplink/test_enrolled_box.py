@@ -307,6 +307,17 @@ def test_a_box_that_is_revoked_is_let_in_no_more_until_it_enrols_with_a_code_mad
     assert len(institute.ledger.records("box-1")) == sender.outbox.queue().made
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_enrols_belongs_to_the_user_the_agent_runs_as(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    os.chown(state_dir, 12345, 23456)
+    keys = KeyFile(state_dir, "province")
+    keys.take("k", Enrolled("c" * 32, "p", ""))
+    owners = {(found.st_uid, found.st_gid) for found in (keys.path.stat(), keys.path.parent.stat())}
+    assert owners == {(12345, 23456)}
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"credential": "x"}', "\xff"])
 def test_a_key_file_that_is_damaged_stops_sending_and_is_said(platform: Platform, keys: KeyFile, content: str) -> None:
     keys.take("k", Enrolled("c" * 32, "p", ""))
