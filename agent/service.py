@@ -11,6 +11,7 @@ from instrument_agent.config import Config
 from instrument_agent.daemon import Agent
 from instrument_agent.handover import Order
 from instrument_agent.notify import Notifier
+from instrument_agent.signals import aside
 from instrument_agent.timesync import SYNCHRONIZED
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,9 @@ class Service:
             StoreUnavailable: another agent has the state directory, or it cannot be used.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._end())
+            signal.signal(number, aside(self._end))
         # systemd sends it to have the config read again; a terminal that closes sends it to end what ran there.
-        signal.signal(signal.SIGHUP, lambda *_: self._hang_up())
+        signal.signal(signal.SIGHUP, aside(self._hang_up))
         while True:
             logging.getLogger().setLevel(self._config.box.log_level.upper())
             self._agent = Agent(self._config, self._clock, self._sync_file, self._order)

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from instrument_agent.signals import aside
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -17,10 +19,10 @@ def until_interrupted() -> Iterator[threading.Event]:
     """Give an event that is set when the person at the terminal has had enough."""
     stopping = threading.Event()
 
-    def end(*_arguments: object) -> None:
+    def end(number: int, frame: object) -> None:
         if stopping.is_set():
             raise KeyboardInterrupt
-        stopping.set()
+        aside(stopping.set)(number, frame)
 
     before = {number: signal.signal(number, end) for number in SIGNALS}
     try:

@@ -41,14 +41,14 @@ def read_back(text: str, sha256: str) -> State:
         line=_timeline(raw["line"]),
         last_seen_ns=raw["last_seen_ns"],
         latest_ns=raw["latest_ns"],
-        window=tuple(Sample(**item) for item in raw["window"]),
-        power=_optional(Switch, raw["power"]),
-        run=_optional(Switch, raw["run"]),
-        held_ns=raw["held_ns"],
-        silence=tuple(FailedRead(item["at_ns"], UnknownReason(item["reason"])) for item in raw["silence"]),
-        open_run=_session(raw["open_run"]),
-        open_power=_session(raw["open_power"]),
-        before=_optional(Earlier, raw["before"]),
+        window=tuple(Sample(**item) for item in raw.get("window", ())),
+        power=_optional(Switch, raw.get("power")),
+        run=_optional(Switch, raw.get("run")),
+        held_ns=raw.get("held_ns"),
+        silence=tuple(FailedRead(item["at_ns"], UnknownReason(item["reason"])) for item in raw.get("silence", ())),
+        open_run=_session(raw.get("open_run")),
+        open_power=_session(raw.get("open_power")),
+        before=_optional(Earlier, raw.get("before")),
         # A checkpoint of an earlier version has neither.
         senses=_senses(raw["senses"]) if "senses" in raw else UNDOUBTED,
         drift=_optional(Drift, raw.get("drift")),
@@ -56,8 +56,10 @@ def read_back(text: str, sha256: str) -> State:
 
 
 def _fields(part: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass; ``asdict`` copies all that is in them first, at twice the cost."""
-    return {name: getattr(part, name) for name in part.__slots__}
+    """Return the fields of a dataclass that hold something: a card is worn by what is written each two minutes."""
+    # ``asdict`` copies all that is in them first, at twice the cost.
+    fields = ((name, getattr(part, name)) for name in part.__slots__)
+    return {name: value for name, value in fields if value is not None and value != ()}
 
 
 def _timeline(raw: dict[str, Any]) -> Timeline:
@@ -65,30 +67,30 @@ def _timeline(raw: dict[str, Any]) -> Timeline:
         open=_interval(raw["open"]),
         powered=raw["powered"],
         running=raw["running"],
-        power_changes=tuple(Change(**item) for item in raw["power_changes"]),
-        run_changes=tuple(Change(**item) for item in raw["run_changes"]),
-        silences=tuple(_interval(item) for item in raw["silences"]),
+        power_changes=tuple(Change(**item) for item in raw.get("power_changes", ())),
+        run_changes=tuple(Change(**item) for item in raw.get("run_changes", ())),
+        silences=tuple(_interval(item) for item in raw.get("silences", ())),
     )
 
 
 def _interval(raw: dict[str, Any]) -> Interval:
-    reason = None if raw["reason"] is None else UnknownReason(raw["reason"])
+    reason = UnknownReason(raw["reason"]) if raw.get("reason") is not None else None
     return Interval(raw["start_ns"], raw["end_ns"], Activity(raw["activity"]), reason)
 
 
 def _session(raw: dict[str, Any] | None) -> OpenRun | None:
-    return None if raw is None else OpenRun(**raw | {"continues": _optional(Earlier, raw["continues"])})
+    return None if raw is None else OpenRun(**raw | {"continues": _optional(Earlier, raw.get("continues"))})
 
 
 def _senses(raw: dict[str, Any]) -> Senses:
-    row = raw["row"]
+    row = raw.get("row")
     return Senses(
-        held=tuple(Held(**item | {"doubt": Doubt(item["doubt"])}) for item in raw["held"]),
-        negative=_optional(Stretch, raw["negative"]),
-        beyond=_optional(Stretch, raw["beyond"]),
-        window=_optional(Window, raw["window"]),
+        held=tuple(Held(**item | {"doubt": Doubt(item["doubt"])}) for item in raw.get("held", ())),
+        negative=_optional(Stretch, raw.get("negative")),
+        beyond=_optional(Stretch, raw.get("beyond")),
+        window=_optional(Window, raw.get("window")),
         row=None if row is None else Row(**row | {"verdict": Verdict(row["verdict"])}),
-        count_kwh=raw["count_kwh"],
+        count_kwh=raw.get("count_kwh"),
         counter_fits=raw["counter_fits"],
         apparent_fits=raw["apparent_fits"],
     )

@@ -35,6 +35,7 @@ from instrument_agent.sandbox.judge import (
 )
 from instrument_agent.sandbox.loads import Load, bench_loads
 from instrument_agent.sandbox.scaled_clock import ScaledClock
+from instrument_agent.signals import aside
 
 LOOK_EVERY_S = 0.25
 DRAIN_WITHIN_S = 30.0
@@ -130,9 +131,9 @@ class Demo:
             self._judge(config, ledger, over_s, result)
         return result
 
-    def _interrupt(self, *_signal: object) -> None:
+    def _interrupt(self, number: int, frame: object) -> None:
         """End in order at the first Ctrl-C (or when the terminal goes); a second one is for those who will not wait."""
-        self._interrupted.set()
+        aside(self._interrupted.set)(number, frame)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _write_config(self, platform_url: str) -> Config:

@@ -28,7 +28,7 @@ def all_acknowledged(store: Store, name: str = "province") -> None:
 def test_old_epochs_that_have_arrived_are_pruned_to_what_is_kept_for_life(tmp_path: Path):
     store = filled(tmp_path / "box")
     all_acknowledged(store)
-    assert prune(store, LATER, ["province"]).records == 2 * 40
+    assert prune(store, LATER, ["province"]).records == 2 * 60
     kept = dict(store.rows("select type, count(*) from records where epoch <> ? group by type", (store.epoch,)))
     assert kept == {"epoch_started": 2, "lifecycle_event": 2, "time_anchor": 2}
     report = verify(store, None)
