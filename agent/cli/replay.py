@@ -17,9 +17,10 @@ from instrument_agent.config import ActivityConfig
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.ledger import Interval
+from instrument_agent.core.observing import ended, observe
 from instrument_agent.core.readings import NS_PER_S, Activity, Reading
 from instrument_agent.core.sessions import RunSession
-from instrument_agent.core.step import Event, State, begin, end, step
+from instrument_agent.core.step import Event, State, begin
 from instrument_agent.i18n import _
 
 DAY_S = 86_400
@@ -91,7 +92,7 @@ def replay(
         _what_if(context, config_path, instrument, form, applies=applies)
         return
     if trace is None:
-        raise ConfigError(_("give a trace, or --what-if"), _("see: instrument-agent replay --help"))
+        raise click.UsageError(_("give a trace, or --what-if"))
     if instrument is not None or applies:
         raise ConfigError(_("--instrument and --apply are for --what-if"), _("give it, too"))
     given = ActivityConfig(
@@ -154,11 +155,11 @@ def _played(trace: Path, readings: Iterable[Reading], rules: Rules) -> Iterator[
     for reading in readings:
         if state is None:
             state = begin("replay", reading.at_ns)
-        state, events = step(rules, state, reading)
+        state, events = observe(rules, state, reading)
         yield from events
     if state is None:
         raise ConfigError(_("the trace {path} has no rows").format(path=trace))
-    yield from end(rules, state)[1]
+    yield from ended(rules, state)[1]
 
 
 def _given_rules(given: ActivityConfig, told: Told) -> Rules:
