@@ -28,7 +28,7 @@ from instrument_agent.core.errors import (
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.uplink.anchoring import Anchoring
-from instrument_agent.uplink.http import HttpTransport, Reply
+from instrument_agent.uplink.answers import Reply, Transport
 from instrument_agent.uplink.replies import acknowledged, receipt, rejected, watermarks
 from instrument_agent.uplink.retry import CAP_S, retrying
 from instrument_agent.uplink.signing import Signer
@@ -57,7 +57,7 @@ class Delivery(Worker):
     """The sender of one destination."""
 
     def __init__(
-        self, name: str, outbox: Outbox, transport: HttpTransport, clock: Clock, anchoring: Anchoring, limit: int
+        self, name: str, outbox: Outbox, transport: Transport, clock: Clock, anchoring: Anchoring, limit: int
     ) -> None:
         super().__init__(f"delivery {name}", clock, STUCK_AFTER_S)
         self.destination = name
@@ -136,13 +136,25 @@ class Delivery(Worker):
         """
         try:
             settled: bool = self._policy(self._send, batch)
-        except (PlatformRejected, PayloadTooLarge) as error:
+        except (PlatformRejected, PayloadTooLarge):
             if len(batch.entries) == 1:
-                self._dead_letter(batch.entries[0], str(error))
-                return True
+                return self._deliver_refused(batch)
             middle = len(batch.entries) // 2
             halves = Batch(batch.epoch, batch.entries[:middle]), Batch(batch.epoch, batch.entries[middle:])
             return all(not self.stopping.is_set() and self._deliver(half) for half in halves)
+        return settled
+
+    def _deliver_refused(self, batch: Batch) -> bool:
+        """Set a record aside that is refused once more although the platform answers other questions.
+
+        One that refuses everything, or a proxy before it, says nothing about a record: it is waited for.
+        """
+        self._policy(self._ask)
+        try:
+            settled: bool = self._policy(self._send, batch)
+        except (PlatformRejected, PayloadTooLarge) as error:
+            self._dead_letter(batch.entries[0], str(error))
+            return True
         return settled
 
     def _deliver_again(self) -> bool:

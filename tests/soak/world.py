@@ -91,7 +91,11 @@ class World:
 
     def state_size(self) -> int:
         """Return the bytes the box takes on its card."""
-        return sum(file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file())
+        return sum(self.state_files().values())
+
+    def state_files(self) -> dict[str, int]:
+        """Return the size of each file of the box."""
+        return {file.name: file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file()}
 
     # What will happen.
 

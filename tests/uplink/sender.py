@@ -9,9 +9,11 @@ from instrument_agent.buffer.outbox import Outbox
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.uplink.anchoring import Anchoring
+from instrument_agent.uplink.answers import Transport
 from instrument_agent.uplink.delivery import Delivery
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.mqtt import MqttTransport
 from instrument_agent.uplink.signing import Signer
 
 LIMIT = 50
@@ -41,12 +43,17 @@ class Sender:
                 change.append(Fact(RecordType.LIFECYCLE_EVENT, self.clock.boot_id, at_ns, data, "xrd-1"))
 
     def start(self, url: str) -> Delivery:
-        transport = HttpTransport(url, "box-1", self.credential, self.ca_file, self.keys)
+        transport = self._transport(url)
         self.delivery = Delivery("province", self.outbox, transport, self.clock, self._anchoring, self._limit)
         self.delivery.signer = None if self.keys is None else Signer(self.keys, "box-1")
         self.store.listen(self.delivery.wake)
         self.delivery.start()
         return self.delivery
+
+    def _transport(self, url: str) -> Transport:
+        if url.startswith("mqtt"):
+            return MqttTransport(url, "box-1", self.credential, self.ca_file)
+        return HttpTransport(url, "box-1", self.credential, self.ca_file, self.keys)
 
     def until_settled(self, within_s: float = 50_000.0) -> float:
         """Let time pass until nothing waits; return how long it took."""

@@ -14,7 +14,7 @@ from instrument_agent.buffer.store import Start, Store
 from instrument_agent.core.anchors import BUILT_UTC_NS, DAY_NS, LATEST_UTC_NS, NTP, Anchor, Quality, Utc
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import ANCHOR_EVERY_NS, STEPPED_EVERY_NS, Anchoring
-from instrument_agent.uplink.http import Reply
+from instrument_agent.uplink.answers import Reply
 
 HOUR_S = 3600
 

@@ -105,3 +105,21 @@ def test_a_half_that_was_taken_in_part_is_finished_before_the_other_half_is_sett
     sender.until_settled()
     assert set(platform.stored[sender.store.epoch]) == {1, 2, 3, 4, 5}
     assert list(sender.dead_letters()) == [6, 7, 8, 9, 10, 11]
+
+
+def test_a_platform_that_refuses_whatever_it_is_asked_sets_no_record_aside(platform: Platform, sender: Sender) -> None:
+    refused: list[str] = []
+
+    def broken(request: Request) -> Answer:
+        refused.append(request.what)
+        return Answer(400, b"no such route") if len(refused) < 20 else platform.well_behaved(request)
+
+    platform.scripted = ("records", "watermark")
+    platform.script.append(platform.well_behaved)  # it was well when the box began
+    platform.always = broken
+    sender.write(9)
+    sender.start(platform.url)
+    sender.until_settled()
+    assert sender.dead_letters() == {}
+    assert has_each_once(platform, sender.store)
+    assert refused.count("watermark") > 3

@@ -11,7 +11,8 @@ from sender import Sender, has_each_once
 from instrument_agent.config import DestinationConfig
 from instrument_agent.core.errors import PlatformUnavailable
 from instrument_agent.uplink.enrolled import KeyFile
-from instrument_agent.uplink.http import HttpTransport, transport_to
+from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.transports import transport_to
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
 HERE = "IP:127.0.0.1"
