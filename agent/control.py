@@ -17,7 +17,7 @@ from typing import Any
 
 from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
-from instrument_agent.rights import join_hint
+from instrument_agent.rights import join_hint, refuse_open_folder
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 def _listening(path: Path) -> _Server:
     path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_open_folder(path.parent)
     # Only the holder of the state lock comes here, so what is left is a dead agent's.
     path.unlink(missing_ok=True)
     before = os.umask(0o117)

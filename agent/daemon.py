@@ -1,7 +1,6 @@
 """Wires the rooms together and keeps them going: the agent as one process."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Mapping
@@ -23,13 +22,14 @@ from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import AgentError, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import LifecycleWord
-from instrument_agent.handover import Order, in_use, is_retired, order_of
+from instrument_agent.handover import Order, order_of
 from instrument_agent.hung import HungBuses
 from instrument_agent.notify import Notifier
 from instrument_agent.poll.bus import Bus, Station
 from instrument_agent.poll.guard import Guard
 from instrument_agent.poll.recorder import Recorder
 from instrument_agent.poll.watching import watching
+from instrument_agent.report.confirming import confirming
 from instrument_agent.rereading import refuse_while_hung, reread
 from instrument_agent.resuming import Resuming
 from instrument_agent.self_learning import self_learning
@@ -37,11 +37,13 @@ from instrument_agent.standing_rules import announcement, standing_rules
 from instrument_agent.timesync import SYNCHRONIZED, TimeSync
 from instrument_agent.upkeep import Upkeep
 from instrument_agent.uplink.anchoring import Anchoring
+from instrument_agent.uplink.answers import Transport
 from instrument_agent.uplink.delivery import Delivery
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.heartbeat import Heartbeat, phase
-from instrument_agent.uplink.http import HttpTransport, transport_to
+from instrument_agent.uplink.retry import first_contact_s
 from instrument_agent.uplink.signing import Signer
+from instrument_agent.uplink.transports import transport_to
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,6 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 HUNG_AFTER_S = 10.0
 """A driver that takes this much longer than it was given is hung (real seconds)."""
-JUST_BOOTED_NS = 600 * NS_PER_S
 
 
 class Agent:
@@ -59,8 +60,6 @@ class Agent:
         self, config: Config, clock: Clock, sync_file: Path = SYNCHRONIZED, order: Order | None = None
     ) -> None:
         """Take the state directory and open the books; ``sync_file`` tells that a time server set the wall clock.
-
-        ``order`` is carried out first.
 
         Raises:
             StoreUnavailable: another agent has it, or it cannot be used.
@@ -74,11 +73,10 @@ class Agent:
         self.order: Order | None = None
         self._lock = StateLock(config.box.state_dir)
         self.store = open_books(config.box.state_dir, config.box.id, clock.utc_ns())
-        resuming = Resuming(self.store, clock, config.box.checkpoint_s)
+        resuming = Resuming(self.store, clock, config.box.checkpoint_s, order)
         self._upkeep = Upkeep(self.store, clock, config)
         self._upkeep.begin()
-        order = self._retire(config, resuming, order)
-        self.config = config = in_use(config, self.store)
+        self.config = config = resuming.retire_from(config)
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
         self._time_sync = TimeSync(clock, sync_file)
@@ -88,7 +86,7 @@ class Agent:
         self.deliveries: list[Delivery] = []
         self.heartbeats: list[Heartbeat] = []
         for instrument in config.instruments:
-            resuming.take_up(instrument, self.recorder, order if order and order.instrument_id == instrument.id else None)
+            resuming.take_up(instrument, self.recorder)
             self._connect(instrument)
         self.recorder.checkpoint()
         self._learning = self_learning(config.instruments, self.recorder, clock)
@@ -100,6 +98,7 @@ class Agent:
             "try_now": self._try_now,
             "append": self._append,
             "reload": self._reload,
+            **confirming(self.store, clock, config),
             **watching(self.buses, self.recorder, clock),
         }
         self._control = ControlServer(config.box.runtime_dir, answers)
@@ -164,11 +163,10 @@ class Agent:
     def _serve(self, destination: DestinationConfig) -> None:
         """Start a delivery and a heartbeat for a destination, each with connections of its own."""
         box_id = self.config.box.id
-        spread_s = destination.first_contact_spread_s if self.clock.boottime_ns() < JUST_BOOTED_NS else 0.0
-        wait_s = random.uniform(0, spread_s)  # noqa: S311  # spreads load, guards nothing
+        wait_s = first_contact_s(destination.first_contact_spread_s, self.clock.boottime_ns())
         keys = KeyFile(self.config.box.state_dir, destination.name)
 
-        def transport() -> HttpTransport:
+        def transport() -> Transport:
             return transport_to(destination, box_id, keys)
 
         delivery = Delivery(
@@ -183,14 +181,8 @@ class Agent:
         delivery.first_contact_after_s = wait_s
         self.store.listen(delivery.wake)
         period_s = destination.heartbeat_s * phase(box_id)
-        heartbeat = Heartbeat(
-            destination.name,
-            transport(),
-            self.clock,
-            self.anchoring,
-            period_s,
-            lambda: self._heartbeat_body(destination.name),
-        )
+        name, body = destination.name, lambda: self._heartbeat_body(destination.name)
+        heartbeat = Heartbeat(name, transport(), self.clock, self.anchoring, period_s, body)
         heartbeat.first_contact_after_s = wait_s
         self.recorder.on_change(heartbeat.wake.set)
         self.deliveries.append(delivery)
@@ -206,23 +198,10 @@ class Agent:
                 save_configured(change, instrument.id, self.clock.boot_id, self.clock.boottime_ns(), data)
         return asdict(place)
 
-    def _retire(self, config: Config, resuming: Resuming, order: Order | None) -> Order | None:
-        """Close the books of what is out of use; return the order if it is not one that is done by that."""
-        ends = order.instrument_id if order is not None and order.event is LifecycleWord.RETIRED else None
-        try:
-            for instrument in config.instruments:
-                if is_retired(self.store, instrument.id):
-                    resuming.retire(instrument)
-                elif instrument.id == ends:
-                    resuming.retire(instrument, order)
-        except StoreUnavailable as error:  # it goes on being watched
-            log.error("nothing was retired: %s. %s", error, error.hint)
-        return None if ends is not None else order
-
     def _reload(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Have an agent with the config as it is now take the place of this one; refuse a config with mistakes.
 
-        An order in the request is carried out by that agent, between the books of this one and its own.
+        An order in the request is carried out between the books of this agent and those of that one.
         """
         refuse_while_hung([name for name, bus in self.buses.items() if bus.stuck])
         successor = reread(self.config)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from instrument_agent.buffer.books import anchors, configured_data
+from instrument_agent.buffer.books import anchors, changes_of_hands, configured_data
 from instrument_agent.buffer.calendar_days import (
     FAR_NS,
     BootSpan,
@@ -28,6 +28,7 @@ from instrument_agent.core.days import (
     idle_after,
     local_day,
     midnights,
+    shares_before,
 )
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.step import State
@@ -88,19 +89,21 @@ class Daybook:
 
     def _close(self, instrument_id: str, state: State, known: list[Anchor], due: NextDay) -> None:
         start_utc_ns, end_utc_ns = midnights(due.day, self._zone)
-        stretches: list[Stretch] = []
+        stretches: list[tuple[str, Stretch]] = []
         first_number = due.first_epoch_number
         for span in boot_spans(self._store, instrument_id, due.first_epoch_number):
             stretch = self._stretch(instrument_id, state, span, known, (start_utc_ns, end_utc_ns))
             if stretch is not None:
-                stretches.append(stretch)
+                stretches.append((span.boot_id, stretch))
                 first_number = span.first_epoch_number if stretch.begin_utc_ns < end_utc_ns else first_number
-        sums = day_sums(start_utc_ns, end_utc_ns, stretches)
+        sums = day_sums(start_utc_ns, end_utc_ns, [stretch for _boot_id, stretch in stretches])
         idle = idle_after(due.idle, sums)
         data = daily_summary(due.day, self._zone_name, sums, idle, self._levels_days)
         # How much its figures may be relied on: the origin of the rules at the time the day is closed.
         origin = configured_data(self._store, instrument_id).get("rules_origin")
         data |= {} if origin is None else {"rules_origin": origin}
+        shares = shares_before(start_utc_ns, stretches, changes_of_hands(self._store, instrument_id))
+        data |= {"before_transfers": shares} if shares else {}
         following = NextDay(due.day + timedelta(days=1), first_number, idle)
         with self._store.write() as change:
             save_day(change, instrument_id, (state.boot_id, state.latest_ns), data, following)

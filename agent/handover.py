@@ -1,7 +1,7 @@
 """An instrument changes hands or goes out of use: its books are closed at one instant, and what comes is another's.
 
-Whatever led there, an edit of the config file, a command or a crash in between, the agent that takes an instrument up
-compares the owner it is told with the one it announced last. So no hour can move to another owner (docs/decisions/0015).
+Whatever led there, an edit of the config file, a command or a crash in between: the agent that takes an instrument up
+compares the owner it is told with the one it announced last. So no hour can move to another (docs/decisions/0014).
 """
 
 from collections.abc import Collection, Mapping

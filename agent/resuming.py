@@ -14,15 +14,17 @@ from instrument_agent.buffer.books import (
 from instrument_agent.buffer.stopnote import how_it_ended
 from instrument_agent.buffer.store import Store, Transaction
 from instrument_agent.clock import Clock
-from instrument_agent.config import InstrumentConfig
+from instrument_agent.config import Config, InstrumentConfig
 from instrument_agent.core.drift import standing as still_moved
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.observing import cut, next_boot, observe
 from instrument_agent.core.observing import ended as ended_boot
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity, FailedRead, UnknownReason
-from instrument_agent.core.records import Fact, RecordType
+from instrument_agent.core.records import Fact, LifecycleWord, RecordType
 from instrument_agent.core.sessions import Earlier
 from instrument_agent.core.step import Event, State, begin
-from instrument_agent.handover import Order, owner_changed, transferred
+from instrument_agent.handover import Order, in_use, is_retired, owner_changed, transferred
+from instrument_agent.lifetime import counters
 from instrument_agent.poll.recorder import Recorder, Watched
 from instrument_agent.standing_rules import Standing, announcement, standing_rules
 
@@ -43,20 +45,32 @@ class _Left:
 class Resuming:
     """What the agent before this one left."""
 
-    def __init__(self, store: Store, clock: Clock, checkpoint_s: float) -> None:
-        """Look at it, before this agent writes anything itself."""
+    def __init__(self, store: Store, clock: Clock, checkpoint_s: float, order: Order | None = None) -> None:
+        """Look at it, before this agent writes anything itself; ``order`` is carried out on the way."""
         self._store = store
         self._clock = clock
         self._checkpoint_ns = round(checkpoint_s * NS_PER_S)
         self._last = how_it_ended(store.path.parent, store)
         self._states = states(store)
+        self._order = order
 
-    def take_up(self, instrument: InstrumentConfig, recorder: Recorder, order: Order | None = None) -> None:
+    def retire_from(self, config: Config) -> Config:
+        """Close the books of what is out of use; return the config of what is left to be watched."""
+        for instrument in config.instruments:
+            order = self._ordered(instrument.id, LifecycleWord.RETIRED)
+            try:
+                if order is not None or (is_retired(self._store, instrument.id) and self._is_open(instrument.id)):
+                    self._retire(instrument, order, config.box.timezone)
+            except StoreUnavailable as error:  # then it goes on being watched
+                log.error("%s is not retired: %s. %s", instrument.id, error, error.hint)
+        return in_use(config, self._store)
+
+    def take_up(self, instrument: InstrumentConfig, recorder: Recorder) -> None:
         """Go on with the books of an instrument, and say why nothing was seen in between.
 
         If it is another owner's by now, or is ordered to be, the books are closed here and new ones begun.
         """
-        left = self._left(instrument)
+        left, order = self._left(instrument), self._ordered(instrument.id, LifecycleWord.TRANSFERRED)
         state, boot_id = left.state, self._clock.boot_id
         spent_ns = time_spent_ns(self._store, instrument.id, boot_id)
         data, identity = announcement(instrument, left.standing), instrument.identity()
@@ -85,24 +99,21 @@ class Resuming:
         for failed in unseen:
             recorder.take(instrument.id, failed)
 
-    def retire(self, instrument: InstrumentConfig, order: Order | None = None) -> None:
-        """Close the books of an instrument that goes out of use, with the record of it if that is not written yet.
-
-        Raises:
-            StoreUnavailable: nothing can be written down now.
-        """
-        if order is None and not self._is_open(instrument.id):
-            return
+    def _retire(self, instrument: InstrumentConfig, order: Order | None, zone: str) -> None:
         left = self._left(instrument)
         closed = _closed(left)
-        boot_id, at_ns = self._clock.boot_id, closed[0].latest_ns
         with self._store.write() as change:
             if left.ended is not None:
                 save_events(change, instrument.id, *left.ended)
             save_events(change, instrument.id, *closed)
-            if order is not None:
-                change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, order.data, instrument.id))
             save_state(change, instrument.id, closed[0])
+        self._states[instrument.id] = closed[0]
+        # What it did in all can be told only now. If this agent ends here, the instrument goes on being watched.
+        if order is not None:
+            told = {**order.data, "counters": counters(self._store, instrument.id, zone)}
+            fact = Fact(RecordType.LIFECYCLE_EVENT, self._clock.boot_id, closed[0].latest_ns, told, instrument.id)
+            with self._store.write() as change:
+                change.append(fact)
         log.warning("%s is retired; it is not watched any more", instrument.id)
 
     def _left(self, instrument: InstrumentConfig) -> _Left:
@@ -121,10 +132,14 @@ class Resuming:
         if instrument.id in self._states:
             unsaved_to_ns = self._unsaved_to_ns(state)
             if unsaved_to_ns >= state.latest_ns:
-                for reason in (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED):
-                    unseen.append(FailedRead(unsaved_to_ns, reason))
+                since_then = (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED)
+                unseen += [FailedRead(unsaved_to_ns, reason) for reason in since_then]
             unseen.append(FailedRead(now_ns, self._why_unseen(self._states[instrument.id])))
         return _Left(standing, state, ended, unseen, now_ns)
+
+    def _ordered(self, instrument_id: str, event: LifecycleWord) -> Order | None:
+        order = self._order
+        return order if order is not None and (order.instrument_id, order.event) == (instrument_id, event) else None
 
     def _is_open(self, instrument_id: str) -> bool:
         state = self._states.get(instrument_id)

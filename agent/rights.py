@@ -3,6 +3,8 @@
 import getpass
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from instrument_agent.core.errors import AgentError
@@ -10,23 +12,27 @@ from instrument_agent.i18n import _
 
 
 class UnsafeFile(AgentError):
-    """Somebody else could decide what this file says, or opening it might never end."""
+    """Somebody else could decide what is in this file, or opening it might never end."""
+
+    def __init__(self, path: Path, problem: str, hint: str) -> None:
+        super().__init__(f"{path}: {problem}", hint)
+        self.problem = problem
 
 
 def refuse_unsafe(path: Path, found: os.stat_result) -> None:
     """Refuse what is no ordinary file, and a file that everybody may write.
 
-    ``found`` is what fstat says of the open file, or lstat where a link is not to be followed.
+    ``found`` is what stat says of it, or lstat where a link is not to be followed.
 
     Raises:
         UnsafeFile: it is such a file.
     """
     if stat.S_ISLNK(found.st_mode):
-        raise UnsafeFile(_("{path} is a link").format(path=path), _("put the file itself there"))
+        raise UnsafeFile(path, _("this is a link"), _("put the file itself there"))
     if not stat.S_ISREG(found.st_mode):
-        raise UnsafeFile(_("{path} is no ordinary file").format(path=path), _("put an ordinary file there"))
+        raise UnsafeFile(path, _("this is no ordinary file"), _("put an ordinary file there"))
     if found.st_mode & stat.S_IWOTH:
-        raise UnsafeFile(_("anybody on this machine may change {path}").format(path=path), f"sudo chmod o-w {path}")
+        raise UnsafeFile(path, _("anybody on this machine may change it"), f"sudo chmod o-w {path}")
 
 
 def refuse_open_folder(folder: Path) -> None:
@@ -38,28 +44,51 @@ def refuse_open_folder(folder: Path) -> None:
     """
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise UnsafeFile(
-            _("anybody on this machine may replace files in {path}").format(path=folder), f"sudo chmod o-w {folder}"
-        )
+        raise UnsafeFile(folder, _("anybody on this machine may replace files in it"), f"sudo chmod o-w {folder}")
+
+
+def refuse_unsafe_in(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder of our own in which everybody may replace files, and links, pipes and the like among its files.
+
+    Raises:
+        UnsafeFile: it is one, or there are some.
+        OSError: it cannot be looked at.
+    """
+    refuse_open_folder(folder)
+    for path in (folder / name for name in names):
+        with suppress(FileNotFoundError):
+            refuse_unsafe(path, path.lstat())
 
 
 def open_ordinary(path: Path) -> int:
-    """Open an ordinary file for reading; a pipe is not waited for.
+    """Open an ordinary file for reading; a device is not touched, and a pipe is not waited for.
+
+    A link is followed if whoever made it could have put the file there as well.
 
     Raises:
-        UnsafeFile: it is none, or everybody may write it.
+        UnsafeFile: it is none, everybody may write it, or a link of somebody else leads there.
         OSError: it cannot be opened.
     """
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError
+    named = path.lstat()
+    if stat.S_ISLNK(named.st_mode) and named.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
+        raise UnsafeFile(path, _("this is a link that somebody else made"), _("put the file itself there"))
+    refuse_unsafe(path, found)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        found = os.fstat(fd)
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError
-        refuse_unsafe(path, found)
+        refuse_unsafe(path, os.fstat(fd))  # it may have been replaced meanwhile
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def read_ordinary(path: Path) -> str:
+    """Return the text (UTF-8) of an ordinary file; raises as ``open_ordinary`` does, and UnicodeDecodeError."""
+    with os.fdopen(open_ordinary(path), encoding="utf-8") as file:
+        return file.read()
 
 
 def group_of(path: Path) -> str:

@@ -20,6 +20,7 @@ from instrument_agent.core.days import Idle, idle_level
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
+from instrument_agent.handover import in_use
 from instrument_agent.poll.guard import Health
 from instrument_agent.poll.recorder import Watched
 from instrument_agent.standing_rules import standing_rules
@@ -200,6 +201,7 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
         StoreUnavailable: there is no database, or it cannot be read.
     """
     reader = look(config.box.state_dir)
+    config = in_use(config, reader)
     last_read, known = LastRead(reader, config), states(reader)
     reason = _why_unseen(how_it_ended(config.box.state_dir, reader), boot_id)
     latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)

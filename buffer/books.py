@@ -113,6 +113,16 @@ def newest_lifecycle(source: Readable, instrument_id: str, word: LifecycleWord) 
     return dict(json.loads(rows[0][0])) if rows else None
 
 
+def changes_of_hands(source: Readable, instrument_id: str) -> list[tuple[str, int]]:
+    """Return the instants (boot id, boot-clock ns) at which an instrument changed hands, in order."""
+    rows = source.rows(
+        "select json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms') from records where type = ?"
+        " and instrument_id = ? and json_extract(body, '$.data.event') = ? order by id",
+        (RecordType.LIFECYCLE_EVENT.value, instrument_id, LifecycleWord.TRANSFERRED.value),
+    )
+    return [(boot_id, at_ms * NS_PER_MS) for boot_id, at_ms in rows]
+
+
 def save_anchor(change: Transaction, anchor: Anchor) -> None:
     """Put a sight of UTC in the log."""
     row = (anchor.boot_id, anchor.boottime_ns, anchor.utc_ns, anchor.error_ns, anchor.source)
@@ -241,6 +251,5 @@ def time_spent_ns(source: Readable, instrument_id: str, boot_id: str) -> dict[Ac
 
     Of a boot in which it changed hands, the time since then.
     """
-    handed = newest_lifecycle(source, instrument_id, LifecycleWord.TRANSFERRED)
-    from_ns = handed["at_ms"] * NS_PER_MS if handed and handed["boot_id"] == boot_id else 0
+    from_ns = max((at_ns for boot, at_ns in changes_of_hands(source, instrument_id) if boot == boot_id), default=0)
     return totals_ns(item for item in intervals(source, instrument_id, boot_id) if item.start_ns >= from_ns)

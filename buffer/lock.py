@@ -5,8 +5,13 @@ import fcntl
 import os
 from pathlib import Path
 
+from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.i18n import _
+from instrument_agent.rights import UnsafeFile, refuse_unsafe_in
+
+LOCK_NAME = "lock"
+OURS = (LOCK_NAME, FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", HEAD_NAME)
 
 
 class StateLock:
@@ -16,12 +21,16 @@ class StateLock:
         """Take the lock, and make the directory if it is not there.
 
         Raises:
-            StoreUnavailable: another process has it, or the directory cannot be written.
+            StoreUnavailable: another process has it, the directory cannot be written, or others may change
+                what is in it.
         """
-        path = state_dir / "lock"
+        path = state_dir / LOCK_NAME
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
+            refuse_unsafe_in(state_dir, OURS)
             self._fd = _opened(path)
+        except UnsafeFile as error:
+            raise StoreUnavailable(str(error), error.hint) from error
         except OSError as error:
             raise StoreUnavailable(
                 _("the state directory {path} cannot be used: {error}").format(path=state_dir, error=error.strerror),

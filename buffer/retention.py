@@ -19,6 +19,8 @@ from instrument_agent.core.rowsum import row_sum
 DAY_NS = 86_400 * NS_PER_S
 KEPT_NS = 400 * DAY_NS
 PRUNE_EVERY_NS = DAY_NS
+REPORTS = "(report)"
+"""The way by file has a watermark like a destination; none in a config can be called so."""
 AT_ONCE = 1000
 """Records in one transaction: a poll that has something to write waits for no longer than that."""
 FOR_LIFE = (
@@ -56,13 +58,13 @@ def prune(store: Store, now: Utc | None, destinations: Sequence[str]) -> Pruned:
         StoreUnavailable: the database refused it.
     """
     edge = None if now is None else _edge(store, now.utc_ns - now.error_ns - KEPT_NS)
-    released_id = _released_id(store, destinations)
-    if edge is None or released_id == 0:
+    arrived_id = released_id(store, destinations)
+    if edge is None or arrived_id == 0:
         return Pruned()
-    records, through_id = 0, _end_of_epochs(store, edge, released_id)
+    records, through_id = 0, _end_of_epochs(store, edge, arrived_id)
     while gone := _prune_records(store, through_id):
         records += gone
-    return Pruned(records, _prune_intervals(store, edge, released_id))
+    return Pruned(records, _prune_intervals(store, edge, arrived_id))
 
 
 def _edge(source: Readable, before_utc_ns: int) -> Edge | None:
@@ -76,18 +78,21 @@ def _edge(source: Readable, before_utc_ns: int) -> Edge | None:
     return Edge(rows[0][0], rows[0][1], rows[0][2], rows[0][3] * NS_PER_MS) if rows else None
 
 
-def _released_id(source: Readable, destinations: Sequence[str]) -> int:
-    """Return up to where every destination has acknowledged the log; with none, nothing is released."""
+def released_id(source: Readable, destinations: Sequence[str]) -> int:
+    """Return up to where the log has arrived: at every destination, or in reports whose import was confirmed.
+
+    With no destination only the reports count.
+    """
     marks: dict[str, int] = dict(source.rows("select name, acked_id from destinations"))
-    return min((marks.get(name, 0) for name in destinations), default=0)
+    return max(min((marks.get(name, 0) for name in destinations), default=0), marks.get(REPORTS, 0))
 
 
-def _end_of_epochs(source: Readable, edge: Edge, released_id: int) -> int:
+def _end_of_epochs(source: Readable, edge: Edge, arrived_id: int) -> int:
     """Return the last place in the log of the last epoch that ended before the edge and has arrived."""
     rows = source.rows(
         "select max(r.id) as last_id from epochs e join records r on r.epoch = e.epoch where e.number < ?"
         " group by e.number having last_id <= ? order by e.number desc limit 1",
-        (edge.epoch_number, released_id),
+        (edge.epoch_number, arrived_id),
     )
     return rows[0][0] if rows else 0
 
@@ -124,9 +129,9 @@ def _root(change: Transaction, from_id: int, through_id: int) -> None:
         )
 
 
-def _prune_intervals(store: Store, edge: Edge, released_id: int) -> int:
+def _prune_intervals(store: Store, edge: Edge, arrived_id: int) -> int:
     """Delete the intervals that ended before the edge, if the records made of them have arrived."""
-    if released_id < edge.id:
+    if arrived_id < edge.id:
         return 0
     with store.write() as change:
         gone = change.execute(

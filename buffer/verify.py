@@ -90,6 +90,8 @@ def verify(source: Readable, head: NotedHead | None, progress: Callable[[int], N
             days.judge(id_, record)
         elif record["type"] == "epoch_started":
             days.begin(record)
+        elif record["data"].get("event") == "transferred":
+            days.hand_over(record)
         elif record["type"] == "fault" and record["data"].get("kind") != "record_lost":
             report.faults.append(record["data"] | {"in_epoch": record["epoch"], "in_seq": record["seq"]})
     days.finish(source, whole=not report.lossy)

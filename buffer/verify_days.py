@@ -31,6 +31,7 @@ from instrument_agent.core.days import (
     day_sums,
     idle_after,
     midnights,
+    shares_before,
 )
 from instrument_agent.core.errors import StoreDamaged
 from instrument_agent.core.ledger import Interval
@@ -45,6 +46,9 @@ CUT_MS = 1
 
 READABLE = "select id, type, instrument_id, iif(json_valid(body), body, '{}') as body from records"
 """The records; one that is no JSON any more, of which the chain tells, says nothing."""
+
+Worked = tuple[DaySums, int, list[dict[str, Any]]]
+"""The sums of a day, the first epoch the next day needs, and what lay before each transfer."""
 
 Books = dict[tuple[str, str], list[Interval]]
 """The intervals of each (instrument, boot), in order."""
@@ -70,6 +74,7 @@ class DayProof:
         self._anchors: dict[str, list[Anchor]] = {}
         self._sights: dict[str, Sights] = {}
         self._counted: dict[str, Counted] = {}
+        self._handed: dict[str, list[tuple[str, int]]] = {}
         self._config = ""
         self._levels: dict[str, dict[int, int]] = {}
         try:
@@ -103,6 +108,10 @@ class DayProof:
         self._anchors.setdefault(boot_id, []).append(Anchor(boot_id, at_ns, utc_ns, error_ns, data["source"]))
         self._sights.pop(boot_id, None)
 
+    def hand_over(self, record: dict[str, Any]) -> None:
+        """Take the record of a transfer."""
+        self._handed.setdefault(record["instrument_id"], []).append((record["boot_id"], record["at_ms"] * NS_PER_MS))
+
     def judge(self, id_: int, record: dict[str, Any]) -> None:
         """Take a ``daily_summary`` record at its place in the log."""
         data, name = record["data"], record["instrument_id"]
@@ -118,7 +127,7 @@ class DayProof:
             self._differs(_("{instrument}, {day}: the day is counted twice").format(**place))
         elif found is None:
             self._report.unproven["days"] += 1
-        elif not _same(data, found[0]):
+        elif not _same(data, found[0]) or data.get("before_transfers", []) != found[2]:
             self._doubt(id_, _("{instrument}, {day}: the intervals give other sums").format(**place))
         elif last is not None and day == last.day + timedelta(days=1) and idle_after(last.idle, found[0]) != idle:
             self._differs(_("{instrument}, {day}: the days without power are miscounted").format(**place))
@@ -155,13 +164,13 @@ class DayProof:
         else:
             self._differs(sentence)
 
-    def _worked_out(self, id_: int, record: dict[str, Any], from_number: int) -> tuple[DaySums, int] | None:
-        """Return the sums of a day and the first epoch the next one needs; None if what they need is not all there."""
+    def _worked_out(self, id_: int, record: dict[str, Any], from_number: int) -> Worked | None:
+        """Return what a day comes to and which epoch the next one begins with; None if what that needs is gone."""
         data, name = record["data"], record["instrument_id"]
         day_ns = midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
         if not self._books.get((name, record["boot_id"])):
             return None  # the boot it was counted in ended before anything was settled, or is pruned
-        stretches: list[Stretch] = []
+        stretches: list[tuple[str, Stretch]] = []
         begins: tuple[str, int] | None = None
         first_number, through = from_number, self._numbers.get(record["epoch"], 0)
         for boot_id, (number, newest) in self._boots.items():
@@ -170,13 +179,14 @@ class DayProof:
                 stretch = self._stretch(id_, boot_id, chain, day_ns)
                 if stretch is None:
                     return None
-                stretches.append(stretch)
+                stretches.append((boot_id, stretch))
                 begins = begins or (boot_id, chain[0].start_ns // NS_PER_MS)
                 first_number = number if stretch.begin_utc_ns < day_ns[1] else first_number
         cut_off = self._pruned or begins != self._watched_from.get(name, begins)
-        if not stretches or (cut_off and stretches[0].begin_utc_ns > day_ns[0]):
+        if not stretches or (cut_off and stretches[0][1].begin_utc_ns > day_ns[0]):
             return None
-        return day_sums(*day_ns, stretches), first_number
+        sums = day_sums(*day_ns, [stretch for _boot_id, stretch in stretches])
+        return sums, first_number, shares_before(day_ns[0], stretches, self._handed.get(name, []))
 
     def _stretch(self, id_: int, boot_id: str, chain: list[Interval], day_ns: tuple[int, int]) -> Stretch | None:
         """Return what a boot added to a day, as it was counted then; None if that cannot be told any more."""

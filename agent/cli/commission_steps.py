@@ -31,7 +31,7 @@ def take_steps(
     walk.save()
     for step in walk.left:
         click.echo()
-        click.echo(_("{step}: {told}").format(step=step_text(step), told=instruction(step)))
+        click.echo(_("{name}: {said}").format(name=step_text(step), said=instruction(step)))
         while not _taken(config, instrument, walk, step, answers):
             if answers is not None:
                 click.echo(_("the walk stops here; the same command goes on with this step"))
@@ -47,7 +47,7 @@ def _taken(config: "Config", instrument: "InstrumentConfig", walk: Walk, step: S
     else:
         _record(config, instrument, walk, step, answer, answers)
         outcome = walk.outcome(step)
-    click.echo(_("{step}: {told}").format(step=step_text(step), told=outcome_text(outcome)))
+    click.echo(_("{name}: {said}").format(name=step_text(step), said=outcome_text(outcome)))
     if not answer.skip:
         click.echo(f"  {_levels(walk, step)}")
     if outcome.good:

@@ -37,7 +37,7 @@ def enrol(config_path: Path, destination: str | None, code: str | None, code_fil
     from instrument_agent.config import load_config
     from instrument_agent.uplink import enrolling
     from instrument_agent.uplink.enrolled import KeyFile
-    from instrument_agent.uplink.http import transport_to
+    from instrument_agent.uplink.transports import transport_to
 
     config = load_config(config_path)
     chosen = destination_of(config, destination)

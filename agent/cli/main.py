@@ -19,8 +19,9 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; systemd does not restart the servic
 # Imported only when called: a daemon on a Pi does not carry what only a person at a terminal needs.
 COMMANDS = (
     *("calibrate", "check", "commission", "deadletter", "demo", "doctor", "driver-check"),
-    *("enrol", "explain", "metrics", "platform", "platform-check", "probe", "record", "replay"),
-    *("resend", "run", "scan", "sessions", "status", "support-bundle", "usage", "verify"),
+    *("enrol", "explain", "metrics", "platform", "platform-check", "probe", "provision", "record", "relocate"),
+    *("replay", "report", "resend", "retire", "run", "scan", "sessions", "status", "support-bundle"),
+    *("transfer", "usage", "verify"),
 )
 
 

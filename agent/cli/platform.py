@@ -1,36 +1,22 @@
 """``instrument-agent platform``: run the reference platform, and hand out its enrolment codes."""
 
 import ipaddress
-import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from instrument_agent.cli.at_terminal import until_interrupted
 from instrument_agent.cli.options import as_json, examples
+from instrument_agent.cli.platform_database import database_option, enrolment_of, installed, opened
+from instrument_agent.cli.platform_import import import_report
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.i18n import _
-
-if TYPE_CHECKING:
-    from instrument_agent.receiver.enrolment import Enrolment
-
-database_option = click.option(
-    "--database",
-    default="sqlite:///platform.db",
-    show_default=True,
-    envvar="INSTRUMENT_AGENT_DATABASE",
-    show_envvar=True,
-    help=_("where facts are kept: sqlite:///FILE or postgresql://USER@HOST/NAME"),
-)
 
 
 @click.group(
@@ -39,6 +25,9 @@ database_option = click.option(
 )
 def platform() -> None:
     """Find and run a command."""
+
+
+platform.add_command(import_report)
 
 
 @platform.command(
@@ -60,6 +49,11 @@ def platform() -> None:
 )
 @click.option("--zone", default="Asia/Shanghai", show_default=True, help=_("time zone of the page"))
 @click.option("--next-heartbeat-s", type=click.IntRange(15, 3600), help=_("how often boxes shall send a heartbeat"))
+@click.option("--mqtt", metavar="URL", help=_("take what boxes send through this broker too: mqtts://HOST:8883/PREFIX"))
+@click.option(
+    "--mqtt-credential-file", type=click.Path(path_type=Path), help=_("file with USER:PASSWORD for the broker")
+)
+@click.option("--mqtt-ca-file", type=click.Path(path_type=Path), help=_("certificate of the broker's own authority"))
 def serve(
     database: str,
     listen: str,
@@ -69,18 +63,22 @@ def serve(
     page_password_file: Path | None,
     zone: str,
     next_heartbeat_s: int | None,
+    mqtt: str | None,
+    mqtt_credential_file: Path | None,
+    mqtt_ca_file: Path | None,
 ) -> None:
     """Serve until a signal."""
     host, port = _address(listen)
     _check_safe(host, tls_cert, tls_key, everybody)
     password = None if page_password_file is None else read_secret(page_password_file)
     _check_zone(zone)
+    _check_broker(mqtt, everybody)
     with ExitStack() as stack:
         with installed():
             from instrument_agent.receiver import Ledger, PlatformServer, create_app
             from instrument_agent.receiver.page import Page
-        ledger = stack.enter_context(_opened(lambda: Ledger(database)))
-        enrolment = None if everybody else _enrolment(stack, database)
+        ledger = stack.enter_context(opened(lambda: Ledger(database)))
+        enrolment = None if everybody else enrolment_of(stack, database)
         page = Page(ledger, time.time_ns, password, zone)
         app = create_app(ledger, time.time_ns, None, next_heartbeat_s, enrolment, page)
         stopping = stack.enter_context(until_interrupted())
@@ -91,6 +89,12 @@ def serve(
                 _("the platform cannot listen on {address}: {error}").format(address=listen, error=error),
                 _("choose another --listen, or look at the certificate and its key"),
             ) from error
+        if mqtt is not None:
+            from instrument_agent.receiver.mqtt_consumer import MqttConsumer
+
+            # An application of its own: the other one runs in the loop of its server.
+            through_broker = create_app(ledger, time.time_ns, None, next_heartbeat_s, enrolment)
+            stack.enter_context(MqttConsumer(mqtt, through_broker, mqtt_credential_file, mqtt_ca_file))
         click.echo(_("the platform is at {url}; Ctrl-C ends it").format(url=server.url))
         stopping.wait()
 
@@ -103,7 +107,7 @@ def serve(
 def revoke_box(database: str, box_id: str) -> None:
     """Revoke a box."""
     with ExitStack() as stack:
-        if not _enrolment(stack, database).revoke_box(box_id):
+        if not enrolment_of(stack, database).revoke_box(box_id):
             raise AgentError(
                 _("{box} is not enrolled here").format(box=box_id),
                 _("look for it with: instrument-agent platform codes list"),
@@ -117,7 +121,7 @@ def revoke_box(database: str, box_id: str) -> None:
 def list_keys(database: str, box_id: str | None) -> None:
     """Print keys, to be compared with what `verify` shows."""
     with ExitStack() as stack:
-        enrolment = _enrolment(stack, database)
+        enrolment = enrolment_of(stack, database)
         if box_id is None:
             click.echo(enrolment.public_key)
             return
@@ -145,7 +149,7 @@ def new_codes(database: str, box_id: str | None, count: int | None, days: int) -
     if (box_id is None) == (count is None):
         raise click.UsageError(_("give either --box or --count"))
     with ExitStack() as stack:
-        enrolment = _enrolment(stack, database)
+        enrolment = enrolment_of(stack, database)
         from instrument_agent.receiver.contract import is_box_id
 
         if box_id is not None and not is_box_id(box_id):
@@ -163,7 +167,7 @@ def new_codes(database: str, box_id: str | None, count: int | None, days: int) -
 def list_codes(database: str, json_wanted: bool) -> None:
     """List codes."""
     with ExitStack() as stack:
-        listed = _enrolment(stack, database).codes(time.time_ns())
+        listed = enrolment_of(stack, database).codes(time.time_ns())
     if json_wanted:
         click.echo(as_json([asdict(code) for code in listed]))
         return
@@ -182,58 +186,12 @@ def list_codes(database: str, json_wanted: bool) -> None:
 def revoke_code(database: str, number: int) -> None:
     """Revoke a code."""
     with ExitStack() as stack:
-        if not _enrolment(stack, database).revoke_code(number):
+        if not enrolment_of(stack, database).revoke_code(number):
             raise AgentError(
                 _("there is no code number {number}").format(number=number),
                 _("look for it with: instrument-agent platform codes list"),
             )
     click.echo(_("code {number} is revoked").format(number=number))
-
-
-def _enrolment(stack: ExitStack, database: str) -> "Enrolment":
-    with installed():
-        from instrument_agent.receiver.enrolment import Enrolment
-    enrolment: Enrolment = _opened(lambda: Enrolment(database))
-    stack.callback(enrolment.close)
-    return enrolment
-
-
-@contextmanager
-def installed() -> Iterator[None]:
-    """Turn a missing extra into a sentence."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "platform") from error
-
-
-def _not_installed(error: ModuleNotFoundError, extra: str) -> AgentError:
-    return AgentError(
-        _("the platform is not installed: {error}").format(error=error),
-        _("install it: {python} -m pip install 'instrument-agent[{extra}]'").format(
-            python=shlex.quote(sys.executable), extra=extra
-        ),
-    )
-
-
-def _opened(opening: Callable[[], Any]) -> Any:
-    """Open a database; what is wrong with it becomes a sentence that does not show its password."""
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
-    try:
-        return opening()
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "platform,postgres") from error
-    except (ArgumentError, ValueError) as error:
-        raise AgentError(
-            _("the database cannot be used: {error}").format(error=error),
-            _("give --database as sqlite:///FILE or postgresql://USER@HOST/NAME"),
-        ) from error
-    except SQLAlchemyError as error:
-        raise AgentError(
-            _("the database cannot be opened: {error}").format(error=getattr(error, "orig", error)),
-            _("look whether it is there, runs, and may be written by this user"),
-        ) from error
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -265,6 +223,24 @@ def _check_safe(host: str, tls_cert: Path | None, tls_key: Path | None, everybod
         raise AgentError(
             _("outside this machine boxes speak HTTPS only"),
             _("give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a server that does HTTPS"),
+        )
+
+
+def _check_broker(url: str | None, everybody: bool) -> None:
+    if url is None:
+        return
+    from instrument_agent.config.fields import check_url, is_loopback
+    from instrument_agent.tables.mistakes import Unfit
+
+    try:
+        check_url(url)
+    except Unfit as unfit:
+        raise AgentError(f"--mqtt: {unfit}", unfit.hint) from unfit
+    if not url.startswith("mqtt"):
+        raise AgentError(_("--mqtt names no broker"), _("write it like mqtts://broker.example.org:8883/instruments"))
+    if everybody and not is_loopback(url):
+        raise AgentError(
+            _("--open lets everybody in, so it is for loopback only"), _("leave it out, and enrol boxes with codes")
         )
 
 

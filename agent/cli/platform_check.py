@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import click
 
 from instrument_agent.cli.options import as_json, examples
-from instrument_agent.cli.platform import installed, read_secret
+from instrument_agent.cli.platform import read_secret
+from instrument_agent.cli.platform_database import installed
 from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
 

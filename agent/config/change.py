@@ -1,4 +1,4 @@
-"""New values for how an instrument is judged, written into the config file that a person keeps."""
+"""New values for how an instrument is judged and what it is called, written into the config file a person keeps."""
 
 import os
 import stat
@@ -30,6 +30,21 @@ def change_keys(path: Path, instrument_id: str, values: Mapping[str, Scalar]) ->
         ConfigError: it has no such instrument, or no place for these keys.
         AgentError: it cannot be written.
     """
+    return _changed(path, instrument_id, values, ("activity",))
+
+
+def change_identity(path: Path, instrument_id: str, values: Mapping[str, str]) -> Config:
+    """Set what an instrument is called, whose it is and where it stands, in its ``[[instrument]]``; as ``change_keys``.
+
+    Raises:
+        InvalidConfig: the file has mistakes, or would have some with these values; it is as it was.
+        ConfigError: it has no such instrument, or no place for these keys.
+        AgentError: it cannot be written.
+    """
+    return _changed(path, instrument_id, values, ())
+
+
+def _changed(path: Path, instrument_id: str, values: Mapping[str, Scalar], beneath: tuple[str, ...]) -> Config:
     path = path.resolve()  # what a link leads to is replaced, not the link
     config = load_config(path)
     numbers = {instrument.id: number for number, instrument in enumerate(config.instruments)}
@@ -38,12 +53,13 @@ def change_keys(path: Path, instrument_id: str, values: Mapping[str, Scalar]) ->
             _("there is no instrument {id} in {path}").format(id=instrument_id, path=path),
             _("one of {names}").format(names=", ".join(numbers)),
         )
-    activity = config.instruments[numbers[instrument_id]].activity
-    new = {key: value for key, value in values.items() if getattr(activity, key, None) != value}
+    instrument = config.instruments[numbers[instrument_id]]
+    known = instrument.activity if beneath else instrument
+    new = {key: value for key, value in values.items() if getattr(known, key, None) != value}
     before = read_bytes(path)
     text = before.decode("utf-8-sig")
     try:
-        changed = with_keys(text, ("instrument", numbers[instrument_id], "activity"), new)
+        changed = with_keys(text, ("instrument", numbers[instrument_id], *beneath), new)
     except NoPlace:
         raise ConfigError(
             _("the instruments in {path} are written in one line").format(path=path),

@@ -7,7 +7,7 @@ import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from instrument_agent.control import LONGEST_PATH, SOCKET_NAME
@@ -17,6 +17,9 @@ from instrument_agent.tables.mistakes import Unfit, nearest, shortened
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CREDIT_CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{18}")
+_SCHEMES = {"https": "https", "http": "https", "mqtts": "mqtts", "mqtt": "mqtts"}
+"""Each way to a platform, and the one that is encrypted."""
+_PREFIX = re.compile("(/[A-Za-z0-9_-]+)*/?")
 _CREDIT_CODE_DIGITS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
@@ -96,7 +99,7 @@ def check_url(text: str) -> None:
         _host_and_port = (url.hostname, url.port)  # both are parsed only now, and may be nonsense
     except ValueError:
         raise Unfit(_("is not a valid URL")) from None
-    if url.scheme not in ("https", "http") or not url.hostname or not text.isascii() or " " in text:
+    if url.scheme not in _SCHEMES or not url.hostname or not text.isascii() or " " in text:
         raise Unfit(_("must be a URL such as https://platform.example.org"))
     if "@" in url.netloc:
         raise Unfit(
@@ -104,14 +107,25 @@ def check_url(text: str) -> None:
         )
     if "?" in text or "#" in text:
         raise Unfit(_("must end with the path: no ? and no #"))
-    if url.scheme == "http" and not _is_loopback(url):
-        raise Unfit(_("plain http is allowed only to this machine itself"), _("use https"))
+    secure = _SCHEMES[url.scheme]
+    if secure != url.scheme and not is_loopback(text):
+        raise Unfit(
+            _("plain {scheme} is allowed only to this machine itself").format(scheme=url.scheme),
+            _("use {scheme}").format(scheme=secure),
+        )
+    if secure == "mqtts" and not _PREFIX.fullmatch(url.path):
+        raise Unfit(
+            _("its path is what the topics begin with: letters, digits, _ and - between slashes"),
+            _("for example mqtts://broker.example.org:8883/instruments"),
+        )
 
 
-def _is_loopback(url: SplitResult) -> bool:
-    if url.hostname == "localhost":
+def is_loopback(text: str) -> bool:
+    """Say whether a URL leads to this machine itself."""
+    host = urlsplit(text).hostname or ""
+    if host == "localhost":
         return True
     try:
-        return ip_address(url.hostname or "").is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return False

@@ -73,6 +73,7 @@ class DestinationConfig:
     heartbeat_s: float = field(default=60.0, metadata={"low": 15, "high": 3600})
     batch_records: int = field(default=500, metadata={"low": 1, "high": 5000})
     first_contact_spread_s: float = field(default=300.0, metadata={"low": 0, "high": 3600})
+    offline_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ midnights, worked out once per boot and midnight, so that no second is in two da
 the box had no power. What is left to the day's length is the clock's residual, signed and shown.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -96,6 +96,27 @@ def day_sums(start_utc_ns: int, end_utc_ns: int, stretches: Sequence[Stretch]) -
     return sums
 
 
+def shares_before(
+    start_utc_ns: int, stretches: Sequence[tuple[str, Stretch]], instants: Iterable[tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """Return, for each instant (boot id, boot-clock ns) inside a day, what of that day lies before it.
+
+    ``stretches`` are those of the day, with their boot ids: at such an instant the instrument changed hands.
+    """
+    boots = [boot_id for boot_id, _stretch in stretches]
+    shares = []
+    for boot_id, at_ns in instants:
+        through = [stretch for _boot_id, stretch in stretches[: boots.index(boot_id) + 1]] if boot_id in boots else []
+        inside = through[-1].inside if through else ()
+        if not inside or not inside[0].start_ns <= at_ns <= inside[-1].end_ns:
+            continue
+        last = through[-1]
+        through[-1] = Stretch(last.begin_utc_ns, last.end_utc_ns, clipped(inside, inside[0].start_ns, at_ns))
+        spent_ms = _in_ms(day_sums(start_utc_ns, max(start_utc_ns, last.begin_utc_ns), through))
+        shares.append({"boot_id": boot_id, "at_ms": at_ns // NS_PER_MS, **spent_ms})
+    return shares
+
+
 def idle_after(idle: Idle, sums: DaySums) -> Idle:
     """Return the streak after one more day: only a powered day ends it, an unknown day leaves it as it is."""
     powered_ns = sums.spent_ns[Activity.STANDBY] + sums.spent_ns[Activity.RUNNING]
@@ -113,20 +134,24 @@ def idle_level(idle: Idle, levels_days: Sequence[int]) -> int:
 
 def daily_summary(day: date, zone_name: str, sums: DaySums, idle: Idle, levels_days: Sequence[int]) -> dict[str, Any]:
     """Return the data of the record; off + standby + running + unknown + clock residual = length, to the ms."""
-    spent_ms: Mapping[Activity, int] = {activity: spent // NS_PER_MS for activity, spent in sums.spent_ns.items()}
+    spent_ms = _in_ms(sums)
     length_ms = sums.length_ns // NS_PER_MS
     return {
         "day": day.isoformat(),
         "zone": zone_name,
         "length_ms": length_ms,
-        **{f"{activity.value}_ms": spent_ms[activity] for activity in Activity},
-        "powered_ms": spent_ms[Activity.STANDBY] + spent_ms[Activity.RUNNING],
-        "clock_residual_ms": length_ms - sum(spent_ms.values()),
+        **spent_ms,
+        "clock_residual_ms": length_ms - sum(spent_ms.values()) + spent_ms["powered_ms"],
         "unknown_reasons_ms": {reason.value: spent // NS_PER_MS for reason, spent in sorted(sums.reasons_ns.items())},
         "days_not_powered": idle.days_not_powered,
         "unknown_days": idle.unknown_days,
         "idle_level": idle_level(idle, levels_days),
     }
+
+
+def _in_ms(sums: DaySums) -> dict[str, int]:
+    spent_ms = {f"{activity.value}_ms": sums.spent_ns[activity] // NS_PER_MS for activity in Activity}
+    return spent_ms | {"powered_ms": spent_ms["standby_ms"] + spent_ms["running_ms"]}
 
 
 def _midnight(day: date, zone: tzinfo) -> int:

@@ -15,7 +15,8 @@ from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.doctor.verdict import Grade, Verdict
 from instrument_agent.i18n import _
 from instrument_agent.uplink.enrolled import KeyFile
-from instrument_agent.uplink.http import CONNECT_S, transport_to
+from instrument_agent.uplink.http import CONNECT_S
+from instrument_agent.uplink.transports import transport_to
 
 EXPIRES_SOON_DAYS = 21
 OTHERS = 0o007

@@ -138,15 +138,26 @@ class Enrolment:
         Raises:
             NotSigned: it was not made by this box.
         """
+        new = (credentials.c.box_id == box_id, credentials.c.borne == 0)
         with self._engine.begin() as connection:
             first = check_head(connection, box_id, body)
-        if first:
+            unborne = connection.execute(select(credentials.c.box_id).where(*new)).first() is not None
+        if first or unborne:
             with self._writer.begin() as connection:
-                mark_used(connection, box_id)
+                if first:
+                    mark_used(connection, box_id)
+                # Through a broker no credential is ever borne here; a signature shows as well that the reply came.
+                connection.execute(update(credentials).where(*new).values(borne=1))
 
     def signed(self, statement: Mapping[str, Any]) -> dict[str, Any]:
         """Return a statement with the platform's signature of it."""
         return {**statement, "signature": sign(self._private_key, statement)}
+
+    def admits(self, box_id: str) -> bool:
+        """Say whether the box is enrolled and not revoked; for those whose name somebody else vouches for."""
+        mine = (credentials.c.box_id == box_id, credentials.c.token_hash != _REVOKED)
+        with self._engine.begin() as connection:
+            return connection.execute(select(credentials.c.box_id).where(*mine)).first() is not None
 
     def bears(self, box_id: str, token: bytes) -> bool:
         """Say whether ``token`` is the credential of the box; takes as long whether it is nearly so or not at all."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, insert, select, union_all, update
+from sqlalchemy import Connection, delete, func, insert, select, union_all, update
 
 from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.receiver.contract import CONFLICT, why_rejected
@@ -113,6 +113,12 @@ class Ledger:
         )
         with self.engine.begin() as connection:
             return [Rejection(row.epoch, row.seq, row.hash, row.reason) for row in connection.execute(query)]
+
+    def count(self, box_id: str) -> int:
+        """Return how many records of a box are stored."""
+        query = select(func.count()).select_from(records).join(epochs).where(epochs.c.box_id == box_id)
+        with self.engine.begin() as connection:
+            return connection.execute(query).scalar_one()
 
     def hash_at(self, box_id: str, epoch: str, seq: int) -> str | None:
         """Return the hash of one stored record."""

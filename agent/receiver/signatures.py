@@ -5,7 +5,7 @@ counts too: the reply to the rotation may have been lost. Every key a box ever h
 are held against.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -46,6 +46,11 @@ def keys_of(connection: Connection, box_id: str) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def counting_keys(keys: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return which keys of a box count now, of all it had (``keys_of``)."""
+    return keys[:1] if not keys or keys[0]["used"] else keys[:2]
+
+
 def check_head(connection: Connection, box_id: str, body: Mapping[str, Any]) -> bool:
     """Check the signature of a batch; return whether it is the first one made with its key.
 
@@ -55,8 +60,7 @@ def check_head(connection: Connection, box_id: str, body: Mapping[str, Any]) -> 
     keys = keys_of(connection, box_id)
     last = body["records"][-1]["record"]["seq"]
     statement = head_statement(box_id, body["epoch"], last, body["head_hash"])
-    counting = keys[:1] if not keys or keys[0]["used"] else keys[:2]
-    for place, key in enumerate(counting):
+    for place, key in enumerate(counting_keys(keys)):
         if is_signed(key["public_key"], body.get("signature", ""), statement):
             return place == 0 and not key["used"]
     raise NotSigned("signature: not made with the key of this box over box_id, epoch, seq and head_hash")

@@ -36,8 +36,16 @@ def read_config_file(path: Path, if_missing: str = "") -> ConfigFile:
     Raises:
         InvalidConfig: it cannot be read, is not UTF-8, is larger than 1 MiB, or is not TOML.
     """
-    content = read_bytes(path, if_missing)
-    text = _decoded(path, content)
+    return parsed(path, read_bytes(path, if_missing))
+
+
+def parsed(path: Path, content: bytes) -> ConfigFile:
+    """Parse the content of a TOML file; ``path`` is what mistakes call it.
+
+    Raises:
+        InvalidConfig: it is not UTF-8 or not TOML.
+    """
+    text = decoded(path, content)
     try:
         keys = tomllib.loads(text)
     except RecursionError:
@@ -58,7 +66,7 @@ def read_bytes(path: Path, if_missing: str = "") -> bytes:
         with os.fdopen(open_ordinary(path), "rb") as file:
             content = file.read(MAX_BYTES + 1)
     except UnsafeFile as error:
-        raise _whole_file(path, str(error), error.hint) from None
+        raise _whole_file(path, error.problem, error.hint) from None
     except FileNotFoundError:
         raise _whole_file(path, _("there is no such file"), if_missing) from None
     except IsADirectoryError:
@@ -76,7 +84,12 @@ def _whole_file(path: Path, problem: str, hint: str = "") -> InvalidConfig:
     return InvalidConfig([Mistake(path, None, "", problem, hint)])
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def decoded(path: Path, content: bytes) -> str:
+    """Return the text of a file; a byte order mark is left out.
+
+    Raises:
+        InvalidConfig: it is not UTF-8.
+    """
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ from instrument_agent.core.chronology import Chronology
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import Fact, RecordType
-from instrument_agent.uplink.http import Reply
+from instrument_agent.uplink.answers import Reply
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from typing import Any
 from instrument_agent.core.errors import AgentError, PlatformRejected, PlatformUnauthorized
 from instrument_agent.i18n import _
 from instrument_agent.keys import key_statement, new_private_key, public_key_of, sign
+from instrument_agent.uplink.answers import Transport
 from instrument_agent.uplink.enrolled import Enrolled, KeyFile
-from instrument_agent.uplink.http import HttpTransport
 
 _CREDENTIAL = re.compile("[!-~]{16,256}")
 _KEY = re.compile("[A-Za-z0-9+/]{43}=")
 
 
-def enrol(keys: KeyFile, transport: HttpTransport, code: str) -> Enrolled:
+def enrol(keys: KeyFile, transport: Transport, code: str) -> Enrolled:
     """Give the platform a public key and a one-time code, and keep what it gives for them.
 
     Raises:
@@ -36,7 +36,7 @@ def enrol(keys: KeyFile, transport: HttpTransport, code: str) -> Enrolled:
     return _kept(keys, private_key, Enrolled(credential, public_key, _platform_key(answer)))
 
 
-def rotate(keys: KeyFile, transport: HttpTransport, box_id: str) -> Enrolled:
+def rotate(keys: KeyFile, transport: Transport, box_id: str) -> Enrolled:
     """Give the platform a new public key, signed with the old one, and use it from now on; the credential stays.
 
     Raises:

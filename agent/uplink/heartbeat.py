@@ -10,7 +10,7 @@ from instrument_agent.clock import Clock
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import Anchoring
-from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.uplink.answers import Transport
 from instrument_agent.uplink.retry import quiet_s
 from instrument_agent.worker import Worker
 
@@ -34,7 +34,7 @@ class Heartbeat(Worker):
     def __init__(
         self,
         name: str,
-        transport: HttpTransport,
+        transport: Transport,
         clock: Clock,
         anchoring: Anchoring,
         period_s: float,

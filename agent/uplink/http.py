@@ -3,12 +3,8 @@
 import gzip
 import json
 import re
-import socket
-import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -17,31 +13,14 @@ from urllib.parse import quote
 import requests
 from requests.auth import AuthBase
 
-from instrument_agent.config import DestinationConfig
-from instrument_agent.core.errors import (
-    PayloadTooLarge,
-    PlatformRejected,
-    PlatformUnauthorized,
-    PlatformUnavailable,
-)
+from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
 from instrument_agent.i18n import _
+from instrument_agent.rights import UnsafeFile, read_ordinary
+from instrument_agent.uplink.answers import LARGEST_REPLY, OK, Reply, decoded, judge, network_reason, one_line, replied
 from instrument_agent.uplink.deadline import DEADLINE_S, DeadlineAdapter
 from instrument_agent.uplink.enrolled import KeyFile
 
 CONNECT_S = 10.0
-LARGEST_REPLY = 1_000_000
-SHOWN = 200
-"""How many characters of a reply that is none are shown."""
-OK = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply and how long it took: ``server_utc_ns`` is None if the platform did not say what time it is."""
-
-    body: Mapping[str, Any]
-    round_trip_s: float
-    server_utc_ns: int | None
 
 
 class _Bearer(AuthBase):
@@ -61,7 +40,9 @@ class _Bearer(AuthBase):
             request.headers["Authorization"] = f"Bearer {enrolled.credential}"
         elif self._path is not None:
             try:
-                token = self._path.read_text(encoding="utf-8").strip()
+                token = read_ordinary(self._path).strip()
+            except UnsafeFile as error:
+                raise PlatformUnauthorized(str(error), error.hint) from error
             except (OSError, UnicodeDecodeError) as error:
                 raise PlatformUnauthorized(
                     _("the credential file {path} cannot be read").format(path=self._path),
@@ -156,32 +137,12 @@ class HttpTransport:
         return _reply(response, text, round_trip_s)
 
 
-def transport_to(destination: DestinationConfig, box_id: str, keys: KeyFile) -> HttpTransport:
-    """Return a transport to a destination of the config."""
-    certificate = destination.client_cert_file
-    client_cert = None if certificate is None else (certificate, destination.client_key_file)
-    files = (destination.credential_file, destination.ca_file)
-    return HttpTransport(destination.url, box_id, *files, keys, client_cert)
-
-
 def _cause(error: BaseException) -> str:
     """Return the innermost reason in a few words, without the wrappings that requests and urllib3 put around it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _("its certificate is not accepted: {reason}").format(reason=error.verify_message)
-    if isinstance(error, ssl.SSLError):
-        return _("no TLS connection: {reason}").format(reason=error.reason or type(error).__name__)
-    for kind, sentence in (
-        (socket.gaierror, _("its name is not known here (DNS)")),
-        (ConnectionRefusedError, _("connection refused")),
-        (TimeoutError, _("it takes too long")),
-        (ConnectionError, _("the connection broke off")),
-    ):
-        if isinstance(error, kind):
-            return sentence
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        return error.strerror or str(error)
+        return network_reason(error)
     return _("the reply is broken off or is not HTTP")
 
 
@@ -203,18 +164,8 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _judge(response: requests.Response, text: bytes) -> None:
-    status = response.status_code
-    if status == OK:
-        return
-    message = _("the platform answered {status}: {text}").format(status=status, text=_shown(response, text))
-    if status in (401, 403):
-        hint = _("check the credential file, or enrol the box again")
-        raise PlatformUnauthorized(message, hint, _retry_after_s(response))
-    if status == 413:  # noqa: PLR2004  # HTTP status codes are clearer as numbers
-        raise PayloadTooLarge(message)
-    if status in (400, 422):
-        raise PlatformRejected(message)
-    raise PlatformUnavailable(message, _("check the platform's address"), _retry_after_s(response))
+    if response.status_code != OK:
+        judge(response.status_code, _shown(response, text), _retry_after_s(response))
 
 
 def _shown(response: requests.Response, text: bytes) -> str:
@@ -223,7 +174,7 @@ def _shown(response: requests.Response, text: bytes) -> str:
     token = str(response.request.headers.get("Authorization", "")).removeprefix("Bearer ")
     if token:
         said = said.replace(token, "***")
-    return "".join(character if character.isprintable() else " " for character in said[:SHOWN])
+    return one_line(said)
 
 
 def _retry_after_s(response: requests.Response) -> float | None:
@@ -240,22 +191,10 @@ def _retry_after_s(response: requests.Response) -> float | None:
 
 
 def _reply(response: requests.Response, text: bytes, round_trip_s: float) -> Reply:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = decoded(text)
+    if body is None:
         raise PlatformUnavailable(
             _("the answer is not the platform's: {text}").format(text=_shown(response, text)),
             _("a login page of the network may stand in between"),
         )
-    return Reply(body, round_trip_s, _utc_ns(body.get("server_time")))
-
-
-def _utc_ns(text: object) -> int | None:
-    """Return an RFC 3339 time with zone as nanoseconds since 1970."""
-    try:
-        moment = datetime.fromisoformat(str(text))
-        return None if moment.tzinfo is None else round(moment.timestamp() * 1_000) * 1_000_000
-    except (ValueError, OverflowError):
-        return None
+    return replied(body, round_trip_s)

@@ -7,7 +7,7 @@ from typing import Any
 from instrument_agent.buffer.outbox import Batch
 from instrument_agent.core.errors import PlatformUnavailable
 from instrument_agent.i18n import _
-from instrument_agent.uplink.http import Reply
+from instrument_agent.uplink.answers import Reply
 
 LONGEST_EPOCH, LARGEST_SEQ = 64, 2**53 - 1
 """What a platform says goes into a record, which holds no larger integers."""

@@ -9,12 +9,21 @@ from collections.abc import Callable
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
+from instrument_agent.core.readings import NS_PER_S
 
 BASE_S = 2.0
 CAP_S = 900.0
 LONGEST_RETRY_AFTER_S = 3600.0
 
+JUST_BOOTED_NS = 600 * NS_PER_S
+"""A box that starts within this of its boot may be one of many whose power came back at once."""
+
 _jitter = wait_random_exponential(multiplier=BASE_S, max=CAP_S)
+
+
+def first_contact_s(spread_s: float, boottime_ns: int) -> float:
+    """Return how long a starting agent keeps quiet, in seconds: at random up to ``spread_s`` if the box just booted."""
+    return random.uniform(0, spread_s) if boottime_ns < JUST_BOOTED_NS else 0.0  # noqa: S311  # guards nothing
 
 
 def pause_s(state: RetryCallState) -> float:

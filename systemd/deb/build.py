@@ -31,9 +31,12 @@ FIRST_ZIP_TIME = 315532800
 FILES = {
     HERE / "launcher": Path("usr/bin") / NAME,
     HERE / "rtupdate": SHARE / "python3/runtime.d" / f"{NAME}.rtupdate",
-    HERE.parent / "instrument-agent.service": Path("usr/lib/systemd/system/instrument-agent.service"),
+    **{unit: Path("usr/lib/systemd/system") / unit.name for unit in sorted(HERE.parent.glob("*.service"))},
     HERE.parent / "instrument-agent.sysusers.conf": Path("usr/lib/sysusers.d/instrument-agent.conf"),
     HERE.parent / "instrument-agent.udev.rules": Path("usr/lib/udev/rules.d/70-instrument-agent.rules"),
+    HERE.parent / "instrument-agent-provision.udev.rules": Path(
+        "usr/lib/udev/rules.d/71-instrument-agent-provision.rules"
+    ),
     ROOT / "config.example.toml": SHARE / NAME / "config.example.toml",
     **{page: SHARE / "doc" / NAME / page.name for page in sorted((ROOT / "docs").glob("*.md"))},
 }

@@ -1,0 +1,121 @@
+"""``instrument-agent retire``: an instrument goes out of use, and its sensor is taken back."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from instrument_agent.cli import words
+from instrument_agent.cli.asked import by, instrument_option, sure, who_option, yes_option
+from instrument_agent.cli.options import config_option, examples
+from instrument_agent.i18n import _
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from instrument_agent.config import Config
+    from instrument_agent.lifecycle import Delivered
+
+
+@click.command(
+    help=_(
+        "Take an instrument out of use: close its books, show what it did in all, and see that every platform has"
+        " everything. With the last instrument the box gives up its credentials. It can be given again."
+    ),
+    epilog=examples("retire --instrument xrd-1", 'retire --instrument xrd-1 --who "Li Ming" --wait 600 --yes'),
+)
+@instrument_option
+@who_option
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(0, 86_400),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help=_("how long to wait until everything is delivered"),
+)
+@yes_option
+@config_option
+def retire(instrument_id: str, who: str | None, wait_s: int, yes: bool, config_path: Path) -> None:
+    """Go on where it was left; exit status 1 if not everything is delivered."""
+    from instrument_agent import lifecycle
+    from instrument_agent.config import load_config
+    from instrument_agent.core.records import LifecycleWord
+    from instrument_agent.field.access import instrument_of
+
+    config = load_config(config_path)
+    instrument = instrument_of(config, instrument_id)
+    record = lifecycle.told_of(config, instrument_id, LifecycleWord.RETIRED)
+    if record is None:
+        click.echo(_("{id} will not be watched any more, and its id is never used again.").format(id=instrument_id))
+        if not sure(_("Is it out of use for good?"), yes=yes):
+            sys.exit(1)
+        record = lifecycle.retire(config, instrument, by(who))
+    _show_counters(record["data"].get("counters", {}))
+    whole = _told_delivery(lifecycle.deliver(config, wait_s))
+    last = not lifecycle.left_in_use(config)
+    if whole and last:
+        _give_up_credentials(config, yes=yes)
+    elif not last:
+        click.echo(_("Take its [[instrument]] out of {path} when you take the sensor back.").format(path=config.path))
+    if not whole:
+        sys.exit(1)
+
+
+def _show_counters(counters: dict[str, Any]) -> None:
+    """Print hours as h:mm:ss."""
+    from rich.console import Console
+
+    titles = {
+        "in_all": _("in all"),
+        "since_commissioned": _("since commissioned"),
+        "since_transferred": _("since transferred"),
+    }
+    table = words.plain_table("", _("powered"), _("running"), _("standby"), _("off"), _("unknown"))
+    for name, title in titles.items():
+        if spent := counters.get(name):
+            columns = ("powered", "running", "standby", "off", "unknown")
+            table.add_row(title, *(words.duration(spent[f"{column}_ms"]) for column in columns))
+    Console().print(table)
+
+
+def _told_delivery(platforms: "Sequence[Delivered]") -> bool:
+    """Say how each platform stands, and whether all of them have everything."""
+    for item in platforms:
+        if item.whole:
+            click.echo(_("{name} confirms that it has every record of this box").format(name=item.name))
+        if item.error:
+            click.echo(_("{name} cannot be asked: {error}").format(name=item.name, error=item.error))
+        if item.missing:
+            click.echo(_("{name} has not confirmed {count} records").format(name=item.name, count=item.missing))
+        if item.refused:
+            hint = _("see: instrument-agent deadletter list")
+            click.echo(_("{name}: it refused {count} records").format(name=item.name, count=item.refused) + f"; {hint}")
+    whole = bool(platforms) and all(item.whole for item in platforms)
+    if not whole:
+        click.echo(_("Keep the card: it holds hours that no platform has. Connect the box, then give this again."))
+        click.echo(_("Or take them along as a sealed file: instrument-agent report --help"))
+    return whole
+
+
+def _give_up_credentials(config: "Config", *, yes: bool) -> None:
+    from instrument_agent import lifecycle
+    from instrument_agent.doctor.platforms import secret_files
+
+    files = [path for path in secret_files(config) if path.exists()]
+    left: list[Path] = []
+    if files:
+        click.echo(_("It was the last instrument of this box. These files hold its credentials:"))
+        for path in files:
+            click.echo(f"  {path}")
+        if not sure(_("Delete them?"), yes=yes):
+            return
+        left = lifecycle.wipe(files)
+        for path in left:
+            click.echo(_("could not be deleted, use sudo: {path}").format(path=path))
+        click.echo(_("Have the platform revoke them too: what was on a card can be read off it for long."))
+    click.echo(_("Now stop the service: sudo systemctl disable --now instrument-agent"))
+    if left:
+        sys.exit(1)

@@ -1,0 +1,316 @@
+"""100,000 boxes and one platform: what reaches it in its worst second after an outage, a power cut, and midnight.
+
+Each box is the agent's own: `Heartbeat.loop` and `Delivery.loop` with their retry policy and their waits, run from boot
+to end on a clock of its own that jumps from one awaited moment to the next. Simulated are the clock, the network (an
+answer in 50 ms, or a refused connection while the platform is away) and the log (a count of records). Boxes do not meet
+except in the platform's count, so one is lived after the other, and no threads are needed.
+
+    fleet.py [BOXES]
+"""
+
+import logging
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import repeat
+from threading import Event
+from typing import Any, NoReturn
+
+from rich.progress import track
+
+from instrument_agent import worker
+from instrument_agent.buffer.outbox import Batch, Entry
+from instrument_agent.core.errors import PlatformUnavailable
+from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.uplink.answers import Reply
+from instrument_agent.uplink.delivery import Delivery
+from instrument_agent.uplink.heartbeat import Heartbeat, phase
+from instrument_agent.uplink.retry import first_contact_s
+
+FLEET = 100_000
+AT_ONCE = 500
+"""Boxes in one piece of work."""
+HEARTBEAT_S, SPREAD_S, BATCH = 60.0, 300.0, 500
+"""The defaults of the config."""
+ANSWER_S = 0.05
+CHANGES_A_DAY = 100
+"""Begin and end of 50 runs; each is told at once by heartbeat and makes a record."""
+DAY_S = 86_400
+STEADY_S = 60
+"""The steady load is that of the last minute before the event."""
+BAR = 60
+
+# A sign of life every five seconds is for a watchdog, and there is none here: one jump instead of twelve.
+worker.SLICE_S = float(DAY_S)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens, in seconds since all boxes booted: the platform is away from ``down_s`` to ``up_s``."""
+
+    name: str
+    event_s: int
+    end_s: int
+    down_s: int = 0
+    up_s: int = 0
+    together: tuple[float, float] | None = None
+    """Between these seconds each box has one change that all others have too."""
+
+
+OUTAGE = Scenario("platform away for 1 h", 4020, 4920, down_s=420, up_s=4020)
+POWER = Scenario("power comes back everywhere", 0, 900, together=(20.0, 120.0))
+MIDNIGHT = Scenario("midnight: every box closes a day", 480, 780, together=(480.0, 540.0))
+
+
+@dataclass
+class Count:
+    """Requests in each second: those the platform got, and those that found nobody."""
+
+    arrived: list[int]
+    heartbeats: list[int]
+    in_vain: list[int]
+
+    @classmethod
+    def of(cls, seconds: int) -> "Count":
+        """Return an empty count."""
+        return cls(*([0] * seconds for _ in range(3)))
+
+    def add(self, other: "Count") -> None:
+        """Take in what other boxes did."""
+        for mine, its in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine[:] = [a + b for a, b in zip(mine, its, strict=True)]
+
+    def worst(self, from_s: int, over_s: int = 1) -> float:
+        """Return the most requests a second from ``from_s`` on, averaged over so many seconds."""
+        return max(
+            sum(self.arrived[at : at + over_s]) / over_s for at in range(from_s, len(self.arrived) - over_s + 1)
+        )
+
+    def steady(self, until_s: int) -> float:
+        """Return the heartbeats a second in the last minute before ``until_s``."""
+        return sum(self.heartbeats[until_s - STEADY_S : until_s]) / STEADY_S
+
+
+class Over(BaseException):
+    """The end of a life."""
+
+
+class BoxClock:
+    """A clock that nobody waits for."""
+
+    boot_id = "00000000-0000-4000-8000-000000000000"
+
+    def __init__(self, end_s: float, changes_s: Sequence[float]) -> None:
+        self.now_ns = 0
+        self._end_ns = round(end_s * NS_PER_S)
+        self._changes_ns = iter([*(round(at * NS_PER_S) for at in changes_s), 2 * self._end_ns])
+        self._next_ns = next(self._changes_ns)
+        self.changed: Callable[[], None] = lambda: None
+
+    def boottime_ns(self) -> int:
+        """Return the time of this box."""
+        return self.now_ns
+
+    def utc_ns(self) -> NoReturn:
+        """Never asked."""
+        raise NotImplementedError
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        """Jump to the end of the wait, or to the change that ends it."""
+        until_ns = self.now_ns + round(seconds * NS_PER_S)
+        while not event.is_set():
+            if self._next_ns > until_ns:
+                self.now_ns = until_ns
+                break
+            self.now_ns = self._next_ns
+            self._next_ns = next(self._changes_ns)
+            self.changed()
+        if self.now_ns >= self._end_ns:
+            raise Over
+        return event.is_set()
+
+
+class Network:
+    """The way of one box to the platform."""
+
+    def __init__(self, scenario: Scenario, clock: BoxClock, count: Count) -> None:
+        self._scenario, self._clock, self._count = scenario, clock, count
+
+    def heartbeat(self, body: Mapping[str, Any]) -> Reply:
+        """Count a heartbeat."""
+        del body
+        return self._exchange({}, self._count.heartbeats)
+
+    def records(self, envelope: Mapping[str, Any]) -> Reply:
+        """Count a batch and acknowledge all of it."""
+        last = envelope["records"][-1]["record"]["seq"]
+        return self._exchange({"epoch": envelope["epoch"], "acked_through": last})
+
+    def watermark(self) -> Reply:
+        """Count a question."""
+        return self._exchange({"epochs": []})
+
+    def _exchange(self, body: dict[str, Any], also: list[int] | None = None) -> Reply:
+        second = self._clock.now_ns // NS_PER_S
+        self._clock.now_ns += round(ANSWER_S * NS_PER_S)
+        if second >= self._scenario.end_s:
+            raise Over
+        if self._scenario.down_s <= second < self._scenario.up_s:
+            self._count.in_vain[second] += 1
+            raise PlatformUnavailable("connection refused")
+        for counted in (self._count.arrived, also):
+            if counted is not None:
+                counted[second] += 1
+        return Reply(body, ANSWER_S, self._clock.now_ns)
+
+
+@dataclass
+class Log:
+    """The log of one box as its delivery sees it; at a start a record of the last epoch and three new ones wait."""
+
+    waiting: list[tuple[str, int]] = field(default_factory=lambda: [("old", 9), ("new", 1), ("new", 2), ("new", 3)])
+    seq: int = 3
+    store: Any = None
+
+    def rows(self, _sql: str, _values: tuple[object, ...] = ()) -> list[Any]:
+        """Return nothing: no record is to be sent again."""
+        return []
+
+    def grow(self) -> None:
+        """Write a record."""
+        self.seq += 1
+        self.waiting.append(("new", self.seq))
+
+    def next_batch(self, limit: int) -> Batch | None:
+        """Return what waits, of one epoch."""
+        if not self.waiting:
+            return None
+        epoch = self.waiting[0][0]
+        seqs = [seq for its, seq in self.waiting if its == epoch][:limit]
+        body = '{{"seq":{0},"boot_id":"","at_ms":0}}'
+        return Batch(epoch, tuple(Entry(seq, seq, body.format(seq), "") for seq in seqs))
+
+    def settle(self, last_id: int, *_more: object) -> None:
+        """Forget what has arrived."""
+        epoch = self.waiting[0][0]
+        self.waiting = [(its, seq) for its, seq in self.waiting if its != epoch or seq > last_id]
+
+    def last_seq(self, _epoch: str) -> int:
+        """Return how far the log goes."""
+        return 1_000_000
+
+    def lost_there(self, _there: Mapping[str, int]) -> None:
+        """Say that nothing was lost."""
+
+    def note_high_water(self, *_what: object) -> None:
+        """Take no notice."""
+
+    note_strange = note_high_water
+
+
+class Anchors:
+    """What a box knows of UTC: the first reply tells it, and that makes a record."""
+
+    def __init__(self, log: Log) -> None:
+        self.anchored = Event()
+        self._log = log
+
+    def offer(self, _reply: Reply, _destination: str, _received_ns: int) -> None:
+        """Take the first."""
+        if not self.anchored.is_set():
+            self.anchored.set()
+            self._log.grow()
+
+    def utc(self, _boot_id: str, _boottime_ns: int) -> None:
+        """Not beside the records here."""
+
+
+def changes_of(scenario: Scenario) -> list[float]:
+    """Return when the instrument of a box changes."""
+    found, at_s = [], 0.0
+    while (at_s := at_s + random.expovariate(CHANGES_A_DAY / DAY_S)) < scenario.end_s:
+        found.append(at_s)
+    return sorted(found if scenario.together is None else [*found, random.uniform(*scenario.together)])
+
+
+def live(scenario: Scenario, number: int, count: Count) -> None:
+    """Live the life of one box: its two loops see the same instrument and keep the same quiet at first."""
+    box_id, changes_s = f"box-{number}", changes_of(scenario)
+    quiet_s = first_contact_s(SPREAD_S, 0)
+    clock = BoxClock(scenario.end_s, changes_s)
+    way: Any = Network(scenario, clock, count)
+    anchors: Any = Anchors(Log())
+    heartbeat = Heartbeat("p", way, clock, anchors, HEARTBEAT_S * phase(box_id), lambda: {"box_id": box_id})
+    clock.changed = heartbeat.wake.set
+    clock = BoxClock(scenario.end_s, changes_s)
+    log: Any = Log()
+    log.store = log
+    way, anchors = Network(scenario, clock, count), Anchors(log)
+    delivery = Delivery("p", log, way, clock, anchors, BATCH)
+    clock.changed = lambda: (log.grow(), delivery.wake.set())
+    for loop in (heartbeat, delivery):
+        loop.first_contact_after_s = quiet_s
+        try:
+            loop.loop()
+        except Over:
+            continue
+
+
+def some(scenario: Scenario, first: int, boxes: int) -> Count:
+    """Live so many boxes, beginning with one; the same each time."""
+    logging.disable(logging.CRITICAL)
+    random.seed(first)
+    count = Count.of(scenario.end_s)
+    for number in range(first, first + boxes):
+        live(scenario, number, count)
+    return count
+
+
+def lived(scenario: Scenario, boxes: int) -> Count:
+    """Live all boxes on all processors, with a bar that says how far it is."""
+    firsts = range(0, boxes, AT_ONCE)
+    sizes = [min(AT_ONCE, boxes - first) for first in firsts]
+    total = Count.of(scenario.end_s)
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
+        parts: Iterator[Count] = processes.map(some, repeat(scenario), firsts, sizes)
+        for part in track(parts, scenario.name, len(sizes), transient=True):
+            total.add(part)
+    return total
+
+
+def picture(count: Count, scenario: Scenario, scale: float) -> None:
+    """Print the requests a second around the event: the mean of each half minute, and its worst second."""
+    first = max(0, scenario.event_s - 120)
+    for at in range(first, min(first + 720, scenario.end_s), 30):
+        seconds = count.arrived[at : at + 30]
+        mean, vain = sum(seconds) / 30, sum(count.in_vain[at : at + 30]) / 30
+        bar = "#" * round(mean / scale * BAR) + "." * round(vain / scale * BAR)
+        print(f"  {at - scenario.event_s:>5} s {mean:>7.0f} {max(seconds):>7}  {bar}")
+
+
+def main() -> None:
+    """Print a table, and a picture for each event."""
+    boxes = int(sys.argv[1]) if len(sys.argv) > 1 else FLEET
+    part = boxes / FLEET
+    rows = []
+    for scenario in (OUTAGE, POWER, MIDNIGHT):
+        count = lived(scenario, boxes)
+        steady = count.steady(scenario.down_s or scenario.end_s)
+        target = 1.6 * steady + 300 * part if scenario is OUTAGE else 4000 * part
+        worst = count.worst(scenario.event_s)
+        rows.append((scenario.name, steady, worst, max(count.in_vain), target))
+        print(f"{scenario.name}: requests a second (mean, worst second; # arrived, . found nobody)")
+        picture(count, scenario, target)
+    print(f"{boxes} boxes: requests a second")
+    print(f"  {'event':<34}{'heartbeats':>11}{'worst':>8}{'target':>8}{'in vain':>9}")
+    for name, steady, worst, vain, target in rows:
+        missed = "" if worst <= target else "  MISSED"
+        print(f"  {name:<34}{steady:>11.0f}{worst:>8.0f}{target:>8.0f}{vain:>9}{missed}")
+    sys.exit(any(worst > target for _name, _steady, worst, _vain, target in rows))
+
+
+if __name__ == "__main__":
+    main()

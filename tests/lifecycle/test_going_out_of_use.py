@@ -1,0 +1,97 @@
+"""An instrument is retired: its books are closed for good, and the box keeps what no platform has confirmed."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from in_process import Done, run
+from rig import Dial, Rig
+
+from instrument_agent.buffer.headfile import read_head
+from instrument_agent.buffer.reader import Reader
+from instrument_agent.buffer.verify import verify
+from instrument_agent.control import ask
+from instrument_agent.keys import new_private_key, public_key_of
+from instrument_agent.uplink.enrolled import Enrolled, KeyFile
+
+
+def retire(rig: Rig, *arguments: str) -> Done:
+    return run("retire", "--config", str(rig.config_path), "--instrument", "xrd-1", "--yes", *arguments)
+
+
+def keys_of(rig: Rig) -> Path:
+    """Give the box what an enrolment would: a key and a credential."""
+    keys = KeyFile(rig.directory / "state", "platform")
+    private = new_private_key()
+    keys.take(private, Enrolled("a credential", public_key_of(private), ""))
+    return keys.path
+
+
+def running(rig: Rig) -> Any:
+    return rig.until(lambda: rig.activity("xrd-1") == "running", "it runs")
+
+
+def proven(rig: Rig) -> None:
+    with closing(Reader(rig.directory / "state")) as reader:
+        assert verify(reader, read_head(rig.directory / "state")).differences == []
+
+
+def test_a_retired_instrument_has_closed_books_confirmed_hours_and_no_credentials_left(rig: Rig) -> None:
+    rig.start_agent()
+    running(rig)
+    keys = keys_of(rig)
+    done = retire(rig, "--who", "李工")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "platform confirms that it has every record" in done.stdout
+    assert not keys.exists()
+    (told,) = (record for record in rig.records("lifecycle_event") if record["data"]["event"] == "retired")
+    in_all = told["data"]["counters"]["in_all"]
+    runs, powers = rig.records("run_session"), rig.records("power_session")
+    assert [item["data"]["end_ms"] <= told["at_ms"] for item in runs] == [True]
+    assert told["data"]["by"] == "李工"
+    assert abs(in_all["running_ms"] - sum(item["data"]["running_ms"] for item in runs)) <= 1
+    assert abs(in_all["powered_ms"] - sum(item["data"]["powered_ms"] for item in powers)) <= 1
+    assert in_all["running_ms"] > 0
+    # The agent goes on without it, and so does the next one; what is left to be done can be asked for again.
+    assert rig.status()["instruments"] == []
+    assert rig.agent is not None
+    rig.agent.kill()
+    rig.start_agent()
+    assert rig.status()["instruments"] == []
+    again = retire(rig)
+    assert (again.returncode, "platform confirms" in again.stdout) == (0, True)
+    assert len([record for record in rig.records() if record["data"].get("event") == "retired"]) == 1
+    assert rig.agent.stop() == 0
+    proven(rig)
+
+
+def test_without_a_platform_that_answers_the_card_is_to_be_kept_and_so_are_the_credentials(rig: Rig) -> None:
+    rig.start_agent()
+    running(rig)
+    rig.until(rig.delivered, "something was delivered before")
+    keys = keys_of(rig)
+    rig.stop_platform()
+    done = retire(rig, "--wait", "0")
+    assert done.returncode == 1
+    assert "platform cannot be asked" in done.stdout
+    assert "has not confirmed" in done.stdout
+    assert "Keep the card" in done.stdout
+    assert keys.exists()
+    assert rig.agent is not None
+    assert rig.agent.stop() == 0
+    proven(rig)
+
+
+def test_a_record_of_it_that_came_another_way_closes_the_books_at_the_next_start(rig: Rig, dial: Dial) -> None:
+    rig.start_agent()
+    running(rig)
+    ask(rig.directory / "run", {"do": "append", "instrument": "xrd-1", "event": "retired", "data": {}})
+    assert rig.agent is not None
+    rig.agent.kill()
+    dial.watts = 1.0
+    rig.start_agent()
+    assert rig.status()["instruments"] == []
+    rig.until(lambda: rig.delivered() and rig.records("run_session"), "the run is told")
+    assert len(rig.records("run_session")) == len(rig.records("power_session")) == 1
+    assert rig.agent.stop() == 0
+    proven(rig)
