@@ -23,7 +23,8 @@ from instrument_agent.core.step import begin
 from instrument_agent.daybook import Daybook
 from instrument_agent.poll.recorder import Recorder, Watched
 
-INSTRUMENTS = ("xrd-1", "lcms-1")
+INSTRUMENTS = [f"instrument-{number}" for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 2)]
+"""Two, or as many as the command line says."""
 RUNS_A_DAY = 50
 DAY_S = 86_400
 DESTINATIONS = ("province", "university")
