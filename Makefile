@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := menu
-.PHONY: menu demo test test-systemd faults soak lint bench deb catalogue pictures clean
+.PHONY: menu demo test test-systemd faults soak lint bench fleet deb catalogue pictures clean
 
 menu: ## print this menu
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,6 +28,7 @@ faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1)
 	BACKLOG=$(or $(BACKLOG),100000) $(BIN)/python -m pytest --timeout=3600 tests/uplink/test_live_before_backlog.py
 	CONFIG_MUTANTS=$(or $(CONFIG_MUTANTS),10000) \
 		$(BIN)/python -m pytest --timeout=3600 tests/config/test_config_mutants.py
+	CUTS_EVERY=1 $(BIN)/python -m pytest --timeout=3600 tests/provision/test_power_cut_while_provisioning.py
 
 soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clock (SEEDS=1-200)
 	$(BIN)/python tests/soak/months.py $(or $(SEEDS),1-200)
@@ -46,6 +47,10 @@ bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured
 	$(BIN)/python benchmarks/modbus_rtu.py
 	$(BIN)/python benchmarks/card_writes.py
 	$(BIN)/python benchmarks/long_life.py
+	$(BIN)/python benchmarks/drain.py
+
+fleet: $(VENV)/dev-ready ## 100,000 boxes and one platform: its worst second after an outage, a power cut, a midnight (BOXES=)
+	$(BIN)/python benchmarks/fleet.py $(BOXES)
 
 deb: $(VENV)/bin/python ## the Debian package for every Raspberry Pi and PC, in dist/
 	@$(BIN)/python systemd/deb/build.py

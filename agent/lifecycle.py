@@ -23,8 +23,8 @@ from instrument_agent.core.records import LifecycleWord
 from instrument_agent.handover import in_use
 from instrument_agent.i18n import _
 from instrument_agent.uplink.enrolled import KeyFile
-from instrument_agent.uplink.transports import transport_to
 from instrument_agent.uplink.replies import watermarks
+from instrument_agent.uplink.transports import transport_to
 
 DONE_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.2
@@ -72,7 +72,7 @@ def transfer(
     Raises:
         AgentError: it was not done; ``hint`` says what to do.
     """
-    _agent_answers(config)
+    _answering(config)
     change_identity(config.path, instrument.id, identity)
     return _carried_out(config, instrument.id, LifecycleWord.TRANSFERRED, by)
 
@@ -83,7 +83,6 @@ def retire(config: Config, instrument: InstrumentConfig, by: Mapping[str, str]) 
     Raises:
         AgentError: it was not done; ``hint`` says what to do.
     """
-    _agent_answers(config)
     return _carried_out(config, instrument.id, LifecycleWord.RETIRED, by)
 
 
@@ -104,6 +103,19 @@ def left_in_use(config: Config) -> list[str]:
     """Return the instruments of a box that are not retired."""
     with closing(Reader(config.box.state_dir)) as reader:
         return [item.id for item in in_use(config, reader).instruments]
+
+
+def take_up(config: Config) -> bool:
+    """Have the running agent read its config again, and return once it did; False if none runs.
+
+    Raises:
+        RequestFailed: it could not; ``hint`` says what to do.
+    """
+    epoch = _running_epoch(config)
+    if epoch:
+        ask(config.box.runtime_dir, {"do": "reload"})
+        _await_next(config, epoch)
+    return bool(epoch)
 
 
 def deliver(config: Config, within_s: float) -> list[Delivered]:
@@ -142,25 +154,46 @@ def wipe(files: list[Path]) -> list[Path]:
     return left
 
 
-def _agent_answers(config: Config) -> None:
+def _running_epoch(config: Config) -> str:
+    """Return the epoch of the agent that runs, empty if none does."""
     try:
-        ask(config.box.runtime_dir, {"do": "status"})
-    except NoAgent as error:
+        return str(ask(config.box.runtime_dir, {"do": "status"})["epoch"])
+    except NoAgent:
+        return ""
+
+
+def _await_next(config: Config, epoch: str) -> None:
+    """Return once the agent after that of ``epoch`` answers, so that the next command finds it."""
+    end_s = time.monotonic() + DONE_WITHIN_S
+    while _running_epoch(config) in ("", epoch) and time.monotonic() < end_s:
+        threading.Event().wait(LOOK_EVERY_S)  # the agent is another process: there is no event to wait on
+
+
+def _answering(config: Config) -> str:
+    """Return the epoch of the agent that runs.
+
+    Raises:
+        AgentError: none does.
+    """
+    epoch = _running_epoch(config)
+    if not epoch:
         raise AgentError(
             _("no agent is running, so nobody can close the books at this instant"),
             _("start it, then do this again: sudo systemctl start instrument-agent"),
-        ) from error
+        )
+    return epoch
 
 
 def _carried_out(config: Config, instrument_id: str, word: LifecycleWord, by: Mapping[str, str]) -> dict[str, Any]:
     """Order it from the running agent, and wait until its record is written."""
-    before = told_of(config, instrument_id, word)
+    epoch, before = _answering(config), told_of(config, instrument_id, word)
     order = {"instrument": instrument_id, "event": word.value, "data": dict(by)}
     ask(config.box.runtime_dir, {"do": "reload", "order": order})
     end_s = time.monotonic() + DONE_WITHIN_S
     while time.monotonic() < end_s:
         found = told_of(config, instrument_id, word)
         if found is not None and found != before:
+            _await_next(config, epoch)
             return found
         threading.Event().wait(LOOK_EVERY_S)  # the agent is another process: there is no event to wait on
     raise AgentError(

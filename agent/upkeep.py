@@ -14,16 +14,25 @@ from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.daybook import Daybook
 from instrument_agent.poll.recorder import RETRY_NS, Recorder
 from instrument_agent.uplink.anchoring import Anchoring
+from instrument_agent.uplink.retry import share
 
 log = logging.getLogger(__name__)
 
-DAYS_EVERY_NS = 60 * NS_PER_S
+DAYS_EVERY_NS = (300 * NS_PER_S, 900 * NS_PER_S)
+"""The shortest and the longest time between two looks at the calendar: each box has its own, so that a province does
+not deliver its day within a minute of midnight (docs/decisions/0017)."""
 TEND_EVERY_NS = 600 * NS_PER_S
 """How often a ballast that was given up is tried to be laid down again."""
-PRUNE_FIRST_NS = 900 * NS_PER_S
-"""A box that is switched off every night is pruned too, but not while it has just started."""
+PRUNE_FIRST_NS = (900 * NS_PER_S, 4500 * NS_PER_S)
+"""A box that is switched off every night is pruned too, but not while it has just started; each box at its own time,
+because with it a new epoch may begin."""
 EPOCH_NS = 30 * 86_400 * NS_PER_S
 """An epoch is as much as can be pruned at a time, so none gets longer than this."""
+
+
+def days_every_ns(box_id: str) -> int:
+    """Return how often a box looks whether a day can be closed."""
+    return _own(box_id, DAYS_EVERY_NS)
 
 
 class Upkeep:
@@ -37,7 +46,8 @@ class Upkeep:
         self._started_ns = clock.boottime_ns()
         self._epoch_began_ns = self._started_ns
         self._begin_at_ns = self._days_at_ns = self._tend_at_ns = 0
-        self._prune_at_ns = self._started_ns + PRUNE_FIRST_NS
+        self._days_every_ns = days_every_ns(config.box.id)
+        self._prune_at_ns = self._started_ns + _own(config.box.id, PRUNE_FIRST_NS)
 
     def begin(self) -> bool:
         """Begin the epoch of this start; if the disk takes nothing, False: watching goes on in memory all the same."""
@@ -60,7 +70,7 @@ class Upkeep:
             self._tend()
         # What is not written down yet would be missing in the sums of a day that is never opened again.
         if now_ns >= self._days_at_ns and not recorder.storage_error:
-            self._days_at_ns = now_ns + DAYS_EVERY_NS
+            self._days_at_ns = now_ns + self._days_every_ns
             self._close_days(recorder)
         if now_ns >= self._prune_at_ns and self._store.begun:
             self._prune_at_ns = now_ns + PRUNE_EVERY_NS
@@ -100,3 +110,8 @@ class Upkeep:
             prune_traces(self._store)
         except StoreUnavailable as error:
             log.warning("nothing was pruned: %s", error)
+
+
+def _own(box_id: str, ends_ns: tuple[int, int]) -> int:
+    """Return a time between two that is this box's own."""
+    return ends_ns[0] + round(share(box_id) * (ends_ns[1] - ends_ns[0]))

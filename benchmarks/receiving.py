@@ -184,7 +184,9 @@ def through_broker(folder: Path, seconds: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n", encoding="utf-8")
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nset_tcp_nodelay true\n", encoding="utf-8"
+    )
     broker = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
     url = f"mqtt://127.0.0.1:{port}/bench"
     try:

@@ -30,6 +30,7 @@ from instrument_agent.core.days import (
     clipped,
     day_sums,
     idle_after,
+    local_day,
     midnights,
     shares_before,
 )
@@ -75,6 +76,9 @@ class DayProof:
         self._sights: dict[str, Sights] = {}
         self._counted: dict[str, Counted] = {}
         self._handed: dict[str, list[tuple[str, int]]] = {}
+        self._origins: dict[str, str | None] = {}
+        self._late: list[str] = []
+        self._torn = False
         self._config = ""
         self._levels: dict[str, dict[int, int]] = {}
         try:
@@ -93,10 +97,12 @@ class DayProof:
         )
         self._watched_from = {name: (boot_id, at_ms) for name, boot_id, at_ms, _id in begun}
         # What a damaged file lost of its rows is missing in the days before; they cannot be judged by what is left.
-        self._lost_before_id = source.rows(
+        damage = (
             f"select coalesce(max(id), 0) from ({READABLE}) where type = 'fault'"  # noqa: S608  # a constant
-            " and json_extract(body, '$.data.kind') = 'database_damaged' and json_extract(body, '$.data.rows_lost') > 0"
-        )[0][0]
+            " and json_extract(body, '$.data.kind') = 'database_damaged'"
+        )
+        self._damaged_before_id = source.rows(damage)[0][0]
+        self._lost_before_id = source.rows(damage + " and json_extract(body, '$.data.rows_lost') > 0")[0][0]
 
     def begin(self, record: dict[str, Any]) -> None:
         """Take an ``epoch_started`` record."""
@@ -108,8 +114,11 @@ class DayProof:
         self._anchors.setdefault(boot_id, []).append(Anchor(boot_id, at_ns, utc_ns, error_ns, data["source"]))
         self._sights.pop(boot_id, None)
 
-    def hand_over(self, record: dict[str, Any]) -> None:
-        """Take the record of a transfer."""
+    def change(self, record: dict[str, Any]) -> None:
+        """Take the record of a transfer, or of a configuration."""
+        if record["data"]["event"] == "configured":
+            self._origins[record["instrument_id"]] = record["data"].get("rules_origin")
+            return
         self._handed.setdefault(record["instrument_id"], []).append((record["boot_id"], record["at_ms"] * NS_PER_MS))
 
     def judge(self, id_: int, record: dict[str, Any]) -> None:
@@ -118,6 +127,8 @@ class DayProof:
         place = {"instrument": name, "day": data["day"]}
         day, last = date.fromisoformat(data["day"]), self._counted.get(name)
         idle = Idle(data["days_not_powered"], data["unknown_days"])
+        self._look_before(record, day, last)
+        self._torn = False
         found = self._worked_out(id_, record, last.first_epoch_number if last else 0)
         if not _adds_up(data):
             self._differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
@@ -125,6 +136,8 @@ class DayProof:
             self._differs(_("{instrument}, {day}: the idle level does not follow from the days").format(**place))
         elif last is not None and day <= last.day:
             self._differs(_("{instrument}, {day}: the day is counted twice").format(**place))
+        elif found is None and self._torn and id_ > self._damaged_before_id and (last is None or last.sure):
+            self._differs(_("{instrument}, {day}: where its midnights lie is not there").format(**place))
         elif found is None:
             self._report.unproven["days"] += 1
         elif not _same(data, found[0]) or data.get("before_transfers", []) != found[2]:
@@ -138,15 +151,44 @@ class DayProof:
 
     def finish(self, source: Readable, *, whole: bool) -> None:
         """Compare what is to be counted next with the last summaries; ``whole``: none of them was lost."""
+        uncounted = set(self._counted)
         for row in source.rows(f"select {DAY_COLUMNS} from days"):  # noqa: S608  # a constant
             try:
                 following, last = checked_day(row), self._counted.get(row[0])
             except StoreDamaged as error:
                 self._differs(str(error))
                 continue
+            finally:
+                uncounted.discard(row[0])
             if whole and (last is None or not _follows(following, last)):
-                sentence = _("{instrument}: the next day to count does not follow from the last summary")
-                self._differs(sentence.format(instrument=row[0]))
+                uncounted.add(row[0])
+        for name in sorted(uncounted if whole else ()):
+            sentence = _("{instrument}: the next day to count does not follow from the last summary")
+            self._differs(sentence.format(instrument=name))
+        for sentence in self._late if whole else ():
+            self._differs(sentence)
+
+    def _look_before(self, record: dict[str, Any], day: date, last: Counted | None) -> None:
+        """Note what is amiss unless the log tells of a loss: a day that is missing before this one, another origin."""
+        data, name = record["data"], record["instrument_id"]
+        before = self._day_before_first(record) if last is None else last.day
+        if before is not None and day > before + timedelta(days=1):
+            sentence = _("{instrument}: no summary tells of the days from {first} to {last}")
+            first, newest = before + timedelta(days=1), day - timedelta(days=1)
+            self._late.append(sentence.format(instrument=name, first=first, last=newest))
+        if data.get("rules_origin") != self._origins.get(name):
+            sentence = _("{instrument}, {day}: the origin of its rules is not that of its configuration")
+            self._late.append(sentence.format(instrument=name, day=data["day"]))
+
+    def _day_before_first(self, record: dict[str, Any]) -> date | None:
+        """Return the day before the one on which watching began, by what is left; None if no boot can tell."""
+        name, zone = record["instrument_id"], ZoneInfo(record["data"]["zone"])
+        for boot_id in self._boots:
+            chain = self._books.get((name, boot_id))
+            if chain and boot_id in self._anchors:
+                began_ns = Sights(self._anchors[boot_id]).utc(chain[0].start_ns).utc_ns
+                return local_day(began_ns + FAR_NS, zone) - timedelta(days=1)
+        return None
 
     def _level_fits(self, data: Mapping[str, Any]) -> bool:
         """Say whether a level follows from its days; the levels are in no record, but the same for one config file."""
@@ -199,6 +241,7 @@ class DayProof:
         marks = [self._marks.get((boot_id, utc_ns)) for utc_ns in day_ns]
         cut = [min(max(mark.boottime_ns, begin_ns), end_ns) for mark in marks if mark and mark.after_id < id_]
         if len(cut) != len(marks):
+            self._torn = True
             return None  # lost, or put down anew after this day had been counted
         first = bisect_left(chain, cut[0], key=lambda item: item.end_ns)
         after = bisect_left(chain, cut[1], key=lambda item: item.start_ns)

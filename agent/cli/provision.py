@@ -1,5 +1,6 @@
 """``instrument-agent provision``: a box configures itself from a card, or files for many boxes are made."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from instrument_agent.i18n import _
 if TYPE_CHECKING:
     from instrument_agent.provision.fleet import Fleet
     from instrument_agent.provision.steps import Provisioning
+
+log = logging.getLogger(__name__)
 
 UNIT = "instrument-agent.service"
 START_WITHIN_S = 150.0
@@ -74,8 +77,9 @@ def _provision(task: "Provisioning") -> None:
     from instrument_agent.provision.verdict import Facts, Outcome, verdict
 
     try:
-        for step in task.steps():
-            click.echo(_("done: {step}").format(step=step), err=True)
+        with task.home.alone():
+            for step in task.steps():
+                log.info("%s: %s", task.card.folder, step)
     except (AgentError, OSError) as caught:
         error = unwritable(task.home.config, caught) if isinstance(caught, OSError) else caught
         said = [f"{error} ({error.hint})"]

@@ -23,7 +23,6 @@ from instrument_agent.i18n import _
 def relocate(instrument_id: str, location: str, who: str | None, yes: bool, config_path: Path) -> None:
     """Ask, record it, change the file, let the agent read it."""
     from instrument_agent import lifecycle
-    from instrument_agent.cli.calibrate import reloaded
     from instrument_agent.config import load_config
     from instrument_agent.field.access import instrument_of
 
@@ -37,4 +36,5 @@ def relocate(instrument_id: str, location: str, who: str | None, yes: bool, conf
     place = lifecycle.relocate(config, instrument, location, by(who))
     click.echo(_("recorded: seq {seq} of epoch {epoch}").format(seq=place.seq, epoch=place.epoch))
     click.echo(_("written to {path}; the file as it was is {path}.bak").format(path=config.path))
-    click.echo(reloaded(config))
+    taken_up = lifecycle.take_up(config)
+    click.echo(_("the running agent takes it up") if taken_up else _("no agent is running; the next start uses it"))

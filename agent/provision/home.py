@@ -10,13 +10,14 @@ A card's files get a folder of their own, and the config names them there. So wh
 was made for are those it finds.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import pwd
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,28 @@ class Home:
         self.config = config
         self.last_good = config.with_name(f"{config.name}.last-good")
         self.store = config.parent / STORE_NAME
+        self._coming = config.with_name(f"{config.name}.coming")
         self._trial = self.store / "trial.json"
         self._done = self.store / "done.json"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let one card after the other be taken up; it is for the caller to come again later.
+
+        Raises:
+            AgentError: another is being taken up.
+            OSError: there is no such folder.
+        """
+        fd = os.open(self.config.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise AgentError(
+                _("another card is being taken up just now"), _("wait some minutes, then bring this one again")
+            ) from error
+        finally:
+            os.close(fd)
 
     def folder(self, number: int) -> Path:
         """Return where the files of a card are kept."""
@@ -128,9 +149,8 @@ class Home:
 
     def stage(self, content: bytes) -> Path:
         """Write the config that is to come beside the one in force, and return where."""
-        path = self.config.with_name(f"{self.config.name}.coming")
-        _write(path, content)
-        return path
+        _write(self._coming, content)
+        return self._coming
 
     def keep_last_good(self) -> None:
         """Keep a copy of the config in force."""
@@ -169,7 +189,8 @@ class Home:
         sync_directory(self.folder(number))
 
     def clear(self) -> None:
-        """Delete the folders that no config and no later card needs."""
+        """Delete what no config and no later card needs."""
+        self._coming.unlink(missing_ok=True)
         texts = [path.read_bytes() for path in (self.config, self.last_good) if path.exists()]
         for folder in (path for path in self.store.glob("*") if path.name.isdigit()):
             named = any(f"{STORE_NAME}/{folder.name}/".encode() in text for text in texts)

@@ -16,7 +16,8 @@ from typing import Self
 
 from starlette.types import ASGIApp, Message, Scope
 
-from instrument_agent.core.errors import AgentError
+from instrument_agent.core.errors import AgentError, PlatformUnavailable
+from instrument_agent.i18n import _
 from instrument_agent.receiver.access import VOUCHED
 from instrument_agent.receiver.gate import RETRY_AFTER_S
 from instrument_agent.uplink import broker
@@ -47,7 +48,7 @@ class MqttConsumer:
         self._topic = f"{self._broker.prefix}v1/boxes/+/up/#"
         self._stopping = threading.Event()
         self._begun = threading.Event()
-        self._refusal: AgentError | None = None
+        self._refusal: Exception | None = None
         self._change = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,7 +61,12 @@ class MqttConsumer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="platform mqtt", daemon=True)
         self._thread.start()
-        self._begun.wait(_START_S)
+        if not self._begun.wait(_START_S):
+            self._refusal = PlatformUnavailable(
+                _("no answer from the broker: {error}").format(error=_("it takes too long"))
+            )
+            self._stopping.set()
+            self._wake()
         if self._refusal is not None:
             self._thread.join()
             raise self._refusal
@@ -86,13 +92,13 @@ class MqttConsumer:
             self._change.clear()
             try:
                 link = await asyncio.to_thread(self._opened)
-            except AgentError as error:
+            except Exception as error:  # a loop that ends behind a platform that looks alive is the worst failure
                 if not self._begun.is_set():
                     self._refusal = error
                     self._begun.set()
                     return
                 if pause_s == AGAIN_S[0]:
-                    log.warning("the broker does not answer: %s", error)
+                    log.warning("the broker does not answer: %s", error, exc_info=not isinstance(error, AgentError))
                 await _wait(self._change, random.uniform(0, pause_s))  # noqa: S311  # spreads load, guards nothing
                 pause_s = min(pause_s * 2, AGAIN_S[1])
                 continue

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.answers import Transport
-from instrument_agent.uplink.retry import quiet_s
+from instrument_agent.uplink.retry import quiet_s, share
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ STUCK_AFTER_S = 120.0
 
 def phase(box_id: str) -> float:
     """Return a factor of 0.9 to 1.1 that spreads the boxes of a province, always the same for one box."""
-    return 0.9 + 0.2 * (zlib.crc32(box_id.encode()) / 0xFFFFFFFF)
+    return 0.9 + 0.2 * share(box_id)
 
 
 class Heartbeat(Worker):

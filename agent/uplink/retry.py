@@ -4,6 +4,7 @@ Full jitter with a cap: after an outage the boxes of a province must not all com
 """
 
 import random
+import zlib
 from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -19,6 +20,11 @@ JUST_BOOTED_NS = 600 * NS_PER_S
 """A box that starts within this of its boot may be one of many whose power came back at once."""
 
 _jitter = wait_random_exponential(multiplier=BASE_S, max=CAP_S)
+
+
+def share(box_id: str) -> float:
+    """Return a number from 0 to 1, always the same for one box, by which the boxes of a province are spread."""
+    return zlib.crc32(box_id.encode()) / 0xFFFFFFFF
 
 
 def first_contact_s(spread_s: float, boottime_ns: int) -> float:

@@ -175,7 +175,7 @@ def test_a_day_is_closed_from_what_is_written_down_and_nothing_newer(tmp_path: P
     upkeep.do_what_is_due(recorder, anchoring)
     assert len(daily_summaries(box.store)) == 3
     recorder.checkpoint()
-    clock.advance(60)
+    clock.advance(900)
     upkeep.do_what_is_due(recorder, anchoring)
     assert len(daily_summaries(box.store)) == 4
     box.store.close()
@@ -188,7 +188,7 @@ def test_an_agent_that_meets_a_damaged_day_asks_for_a_start_that_mends_it(tmp_pa
     assert box.store.damage == ""
     with box.store.write() as change:
         change.execute("update days set next_day = '2026-02-25'")
-    clock.advance(60)
+    clock.advance(900)
     upkeep.do_what_is_due(recorder, anchoring)
     assert "the next day of xrd-1 does not fit its checksum" in box.store.damage
     box.store.close()

@@ -94,22 +94,3 @@ def test_a_run_that_is_open_over_a_transfer_is_split_at_its_instant_and_each_own
     assert sums["Old Unit"]["running_ms"] > 0
     assert sums["新单位"]["running_ms"] > 0
     assert rig.received() == [(record["epoch"], record["seq"]) for record in records]
-
-
-def test_an_owner_changed_by_hand_splits_the_books_at_the_next_start_even_after_a_kill(rig: Rig, dial: Dial) -> None:
-    rig.start_agent()
-    begun = running(rig)
-    text = rig.config_path.read_text(encoding="utf-8")
-    rig.config_path.write_text(text.replace("91350100M000100Y43", "12100000MB1234567C"), encoding="utf-8")
-    assert rig.agent is not None
-    rig.agent.kill()
-    rig.start_agent()
-    after = running(rig, begun["start_ms"] + 1)
-    records = ended_in_order(rig, dial)
-    (told,) = (record for record in records if record["data"].get("event") == "transferred")
-    assert "by" not in told["data"]
-    assert after["start_ms"] >= told["at_ms"]
-    runs = [record["data"] for record in records if record["type"] == "run_session"]
-    assert [item["start_ms"] < told["at_ms"] for item in runs] == [True, False]
-    assert runs[0]["end_ms"] <= told["at_ms"] <= runs[1]["start_ms"]
-    assert "continues" not in runs[1]

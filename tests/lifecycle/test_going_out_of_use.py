@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from in_process import Done, run
-from rig import Dial, Rig
+from rig import Rig
 
 from instrument_agent.buffer.headfile import read_head
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.verify import verify
-from instrument_agent.control import ask
 from instrument_agent.keys import new_private_key, public_key_of
 from instrument_agent.uplink.enrolled import Enrolled, KeyFile
 
@@ -78,20 +77,5 @@ def test_without_a_platform_that_answers_the_card_is_to_be_kept_and_so_are_the_c
     assert "Keep the card" in done.stdout
     assert keys.exists()
     assert rig.agent is not None
-    assert rig.agent.stop() == 0
-    proven(rig)
-
-
-def test_a_record_of_it_that_came_another_way_closes_the_books_at_the_next_start(rig: Rig, dial: Dial) -> None:
-    rig.start_agent()
-    running(rig)
-    ask(rig.directory / "run", {"do": "append", "instrument": "xrd-1", "event": "retired", "data": {}})
-    assert rig.agent is not None
-    rig.agent.kill()
-    dial.watts = 1.0
-    rig.start_agent()
-    assert rig.status()["instruments"] == []
-    rig.until(lambda: rig.delivered() and rig.records("run_session"), "the run is told")
-    assert len(rig.records("run_session")) == len(rig.records("power_session")) == 1
     assert rig.agent.stop() == 0
     proven(rig)

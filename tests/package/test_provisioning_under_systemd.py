@@ -53,6 +53,7 @@ def test_a_box_that_had_no_config_is_configured_and_enrolled_from_the_card(box: 
     enrolment = Enrolment(database)
     app = create_app(Ledger(database), time.time_ns, enrolment=enrolment)
     with PlatformServer(app) as server:
+        assert box.do("systemctl", "is-enabled", PROVISION).strip() == "enabled"
         code = enrolment.new_code("box-1", time.time_ns(), 1)
         status, verdict, _took_s = brought(box, configuration({"first": GOOD}, server.url), enrol_code=code)
         assert (status, box.show("ActiveState")) == (0, "active"), verdict

@@ -1,12 +1,14 @@
 """Cards for many boxes: all of them from one template and one table, or none and every mistake told."""
 
 import stat
+import textwrap
 from pathlib import Path
 
 import pytest
 from in_process import run
 
 from instrument_agent.config import load_config
+from instrument_agent.provision.fleet import IDENTITY
 
 TEMPLATE = """# 全省共用
 [box]
@@ -117,5 +119,14 @@ def test_the_command_does_one_thing_at_a_time(here: Path) -> None:
     assert run("provision").returncode == 2
     assert run("provision", "fleet.csv").returncode == 2
     assert run("provision", "fleet.csv", "--from", ".").returncode == 2
-    done = run("provision", "--from", str(here))
+    done = run("provision", "--from", str(here), "--config", str(here / "config.toml"))
     assert (done.returncode, done.stdout) == (0, "there is nothing to do\n")
+
+
+def test_the_table_in_the_documentation_is_a_good_one_and_names_every_column(here: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "provisioning.md").read_text(encoding="utf-8")
+    lines = page[page.index("    box_id,") :].split("\n\n")[0]
+    Path("fleet.csv").write_text(textwrap.dedent(lines), encoding="utf-8")
+    done = run("provision", "fleet.csv", "--template", "config.toml", "--out", "sticks")
+    assert "2 boxes in sticks" in done.stdout, done.stderr
+    assert [name for name in IDENTITY if f"`{name}`" not in page] == []

@@ -74,6 +74,16 @@ def test_no_byte_of_a_report_can_be_changed(enrolled, institute, tmp_path):
     assert institute.ledger.count("box-1") == 0
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"Asia/Shanghai", b"Asia/Shanghaj"), (b'"month_days":31', b'"month_days":30'), (b"DY-1", b"DY-2")],
+)
+def test_what_no_record_says_cannot_be_changed_either(enrolled, institute, tmp_path, before, after):
+    changed = tmp_path / "changed.jsonl"
+    changed.write_bytes(enrolled.file().read_bytes().replace(before, after, 1))
+    assert "it was changed after the box had made it" in refusal(institute.take(changed))
+
+
 @pytest.mark.parametrize("cut", [1, 30, 400, 5000])
 def test_a_report_that_was_cut_off_is_refused(enrolled, institute, tmp_path, cut):
     (tmp_path / "cut.jsonl").write_bytes(enrolled.file().read_bytes()[:-cut])

@@ -22,7 +22,7 @@ from instrument_agent.core.errors import (
     PlatformUnauthorized,
     PlatformUnavailable,
 )
-from instrument_agent.receiver import create_app
+from instrument_agent.receiver import create_app, mqtt_consumer
 from instrument_agent.receiver.mqtt_consumer import MqttConsumer
 from instrument_agent.uplink import mqtt
 from instrument_agent.uplink.anchoring import Anchoring
@@ -144,7 +144,15 @@ def test_each_status_means_what_it_means_over_https(
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"no JSON", b"[]", b'{"status":200}', b'{"body":{}}', b'{"status":true,"body":{}}', b"x" * 1_000_001],
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b'{"status":200}',
+        b'{"body":{}}',
+        b'{"status":true,"body":{}}',
+        b'{"status":200,"body":{"x":"' + b"x" * 1_000_000 + b'"}}',
+    ],
 )
 @pytest.mark.usefixtures("scripted")
 def test_what_is_no_answer_is_none(platform: Platform, transport: MqttTransport, answer: bytes) -> None:
@@ -204,6 +212,16 @@ def test_a_broker_that_is_killed_loses_nothing_and_doubles_nothing(
     finally:
         broker.stop()
     assert delivery_problems(ledger, "box-1", tmp_path) == []
+
+
+def test_a_platform_with_too_many_requests_asks_to_come_again(
+    url: str, ledger: RecordingLedger, transport: MqttTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_consumer, "AT_A_TIME", 0)
+    with MqttConsumer(url, create_app(ledger, lambda: BOOTED_UTC_NS)):
+        with pytest.raises(PlatformUnavailable, match="429") as caught:
+            transport.watermark()
+        assert caught.value.retry_after_s == 5.0
 
 
 def test_a_heartbeat_gets_the_platforms_time_and_its_wishes(
