@@ -115,6 +115,9 @@ def _judge(id_: int, record: dict[str, Any], proofs: tuple[DayProof, SessionProo
 def _records(source: Readable, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
     chain, rooted = Chain(whole=True), roots(source)
     report.roots = {epoch: seq for epoch, (seq, _hash) in rooted.items()}
+    for epoch, seq, digest, noted in source.rows("select epoch, seq, hash, row_sum from roots"):
+        if row_sum(epoch, seq, digest) != noted:
+            report.differs(_("the root of epoch {epoch} does not fit its checksum").format(epoch=epoch))
     ended: tuple[str, int, str] | None = None
     for row in in_log_order(source):
         id_, epoch, seq, _type, _instrument, body, digest = row

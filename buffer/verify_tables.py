@@ -5,6 +5,7 @@ difference but a loss that the log itself tells of.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from instrument_agent.buffer.books import epochs
@@ -76,11 +77,11 @@ class Listed:
                 report.differs(_("a time anchor of boot {boot} is in no record").format(boot=anchor.boot_id))
         report.unproven["contradicting_anchors"] += sum(
             before.boot_id == after.boot_id and contradict(before, after)
-            for before, after in zip(known, known[1:], strict=False)
+            for before, after in pairwise(known)
         )
 
     def _miss_anchors(self, known: list[Anchor], report: "Report") -> None:
-        for boot_id, at_ms, source in sorted(_places(self._told) - _places(_said_by(known))):
+        for boot_id, at_ms, source in sorted(_places(self._told) - _places(_said_by(known)), key=str):
             sentence = _("the time anchor of {source} at {at_ms} ms of boot {boot} is in a record only")
             report.differs(sentence.format(source=source, at_ms=at_ms, boot=boot_id))
 

@@ -36,10 +36,16 @@ class Told:
         self._configured: dict[str, str] = {}
 
     def take(self, record: dict[str, Any]) -> None:
-        """Take a record that verifies."""
+        """Take a record that verifies.
+
+        Raises:
+            KeyError, TypeError: it fits its hash, but is not what this agent writes.
+        """
         data, name = record["data"], record.get("instrument_id", "")
         if record["type"] in SESSIONS or record["type"] == GAP:
             key = record["type"], name, record["boot_id"]
+            if not all(isinstance(data[edge], int) for edge in ("start_ms", "end_ms")):
+                raise TypeError(key)
             self._spans.setdefault(key, []).append((data["start_ms"], data["end_ms"]))
         elif record["type"] == "lifecycle_event" and data.get("event") == "configured":
             self._configured[name] = canonical(data).decode()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from instrument_agent.config import Config
     from instrument_agent.core.activity import Rules
 
+REPORTS = ("report.html", "report.json")
+
 
 @click.command(
     help=_("Commission an instrument: off, standby, a run, standby; then thresholds, a record of it, and a report."),
@@ -66,16 +68,20 @@ def commission(
     check_learnable(instrument)
     answers = None if answers_path is None else read_answers(answers_path)
     walk = Walk(config.box.state_dir, instrument, restart=restart)
-    if walk.known.recorded is not None:
-        click.echo(_("{id} is commissioned; --restart does it again").format(id=instrument_id))
-    elif not take_steps(config, instrument, walk, answers, activity_profile):
-        sys.exit(1)
-    else:
+    folder = output or walk.folder
+    if walk.known.recorded is None:
+        if not take_steps(config, instrument, walk, answers, activity_profile):
+            sys.exit(1)
         lessons = _lessons(walk)
         if not _agreed(walk, lessons, asked=answers is None):
             sys.exit(1)
         _settle(config, walk, next(iter(lessons.values())))
-        _report(load_config(config_path), walk, lessons, output or walk.folder)
+    elif (folder / REPORTS[-1]).exists():
+        click.echo(_("{id} is commissioned; --restart does it again").format(id=instrument_id))
+        return
+    else:
+        lessons = _lessons(walk)  # it is in the log, but its report could not be written
+    _report(load_config(config_path), walk, lessons, folder)
 
 
 def _lessons(walk: "Walk") -> dict[str, "Lesson"]:
@@ -177,13 +183,13 @@ def _report(config: "Config", walk: "Walk", lessons: Mapping[str, "Lesson"], fol
         lessons=lessons,
     )
     unit = words.unit(found.lesson.channel.unit)
-    texts = {"report.html": report.as_html(found, unit), "report.json": as_json(report.as_json(found, unit)) + "\n"}
+    texts = (report.as_html(found, unit), as_json(report.as_json(found, unit)) + "\n")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
+        for name, text in zip(REPORTS, texts, strict=True):
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise AgentError(
             _("the report cannot be written: {error}").format(error=error.strerror), _("name another --output")
         ) from error
-    click.echo(_("report: {path}").format(path=folder / "report.html"))
+    click.echo(_("report: {path}").format(path=folder / REPORTS[0]))

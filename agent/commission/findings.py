@@ -25,6 +25,7 @@ class Problem(StrEnum):
     TOO_FAR_APART = "too_far_apart"
     MARKED_OUTSIDE = "marked_outside"
     ONE_LEVEL = "one_level"
+    NEGATIVE = "negative"
     TOO_SHORT = "too_short"
     OVERLAP = "overlap"
     CYCLING = "cycling"

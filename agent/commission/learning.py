@@ -16,7 +16,7 @@ from instrument_agent.commission.pulses import Pulse, joined, pulses_over
 from instrument_agent.commission.rise import blocks, small_rise, thinned
 from instrument_agent.commission.survey import Reading, Thinned, Window, surveyed
 from instrument_agent.commission.timing import APART, CLEAR_OF, cycling, idle_pulses, longest_s, timed
-from instrument_agent.commission.verdict import Proposal, proposed
+from instrument_agent.commission.verdict import SMALLEST, Proposal, proposed
 
 SILENT_S = 60.0
 LEAST_READINGS, LEAST_SPAN_S = 60, 600.0
@@ -60,10 +60,15 @@ def learn(
     if not candidates:
         told = marked.standby is not None and marked.running is not None
         return proposed(replace(findings, problem=Problem.OVERLAP if told else Problem.ONE_LEVEL))
+    last = candidates[-1]
+    # A consumer gives nothing back: turned around, its standby is higher than its run.
+    candidates = [cut for cut in candidates if cut.below >= SMALLEST]
+    if not candidates:
+        return proposed(replace(findings, problem=Problem.NEGATIVE))
     pulses = pulses_over(samples, [(cut.above, cut.below) for cut in candidates], SILENT_S, BRIDGE_S)
     index = run_level(candidates, pulses, findings.spread, marked.running)
     proposals = [
-        _with_times(replace(findings, cut=cut, rise=rise and cut is candidates[-1]), found)
+        _with_times(replace(findings, cut=cut, rise=rise and cut is last), found)
         for cut, found in list(zip(candidates, pulses, strict=True))[index:]
     ]
     return proposed(_over_idle(proposals))

@@ -7,13 +7,17 @@ from instrument_agent.commission.recorded import Recording
 from instrument_agent.commission.seen import Seen, seen
 from instrument_agent.commission.survey import Window
 from instrument_agent.commission.thresholds import keys, rounded, told_off
-from instrument_agent.commission.verdict import Proposal
+from instrument_agent.commission.verdict import Certainty, Proposal
 from instrument_agent.config import InstrumentConfig
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
 from instrument_agent.tables.change import Scalar
+
+POWER_UNITS = ("W", "V.A")
+LEAST_RUN = 10.0
+"""Watts, or volt-amperes: 2.3 kW read as 2.3 W is less, and a run of any large instrument is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def lesson(
     check_learnable(instrument)
     channels = {item.name: item for item in instrument.driver.build().channels}
     channel = channels[instrument.activity.channel]
-    proposal = told_off(rounded(learn(recording, profile, standby, running)), off_between)
+    proposal = _credible(told_off(rounded(learn(recording, profile, standby, running)), off_between), channel)
     new = keys(proposal, profile, channel)
     activity = replace(instrument.activity, **new) if new else None  # type: ignore[arg-type]  # as checked when written
     return Lesson(
@@ -64,6 +68,26 @@ def lesson(
         keys=new,
         rules=proposal.rules(instrument.activity) if activity is None else activity.rules(),
     )
+
+
+def _credible(proposal: Proposal, channel: Channel) -> Proposal:
+    """Return the same, refused or doubted if it was learned in another unit than the meter of this instrument reads.
+
+    A trace may come from anywhere. Thresholds over all that is ever read would make every run a standby; watts that
+    were kilowatts would make every standby a run.
+    """
+    if proposal.run_above is None or proposal.running is None:
+        return proposal
+    if proposal.run_above > channel.high:
+        sentence = _("{channel} never reads more than {high:.4g} {unit}: is the trace of another meter or unit?")
+        said = sentence.format(channel=channel.name, high=channel.high, unit=channel.unit)
+        refused = replace(proposal, run_above=None, run_below=None, certainty=Certainty.REFUSED)
+        return replace(refused, refusals=(*proposal.refusals, said))
+    if channel.unit not in POWER_UNITS or proposal.running.high >= LEAST_RUN:
+        return proposal
+    sentence = _("a run of {high:.4g} {unit} is less than any instrument draws: is the trace in kilowatts?")
+    said = sentence.format(high=proposal.running.high, unit=channel.unit)
+    return replace(proposal, certainty=Certainty.DOUBTFUL, doubts=(*proposal.doubts, said))
 
 
 def check_learnable(instrument: InstrumentConfig) -> None:

@@ -137,6 +137,7 @@ def outcome_text(outcome: Outcome) -> str:
         Outcome.NEGATIVE: _("not ok: the reading is negative. Turn the clamp around, or swap its two wires"),
         Outcome.LIKE_OFF: _(
             "not ok: it reads as when it was off. Is it on? Does the clamp enclose one conductor of this instrument?"
+            " If it was on when it should have been off, begin anew with --restart"
         ),
         Outcome.LIKE_STANDBY: _(
             "not ok: the run cannot be told from standby. Start a run; if it ran, use a contact or a sub-circuit,"

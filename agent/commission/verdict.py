@@ -188,6 +188,7 @@ def _refusals(findings: Findings) -> Iterator[str]:
         Problem.TOO_FAR_APART: _("the readings are too far apart: record one at least every 30 s"),
         Problem.MARKED_OUTSIDE: _("a marked window lies outside the trace: give seconds of the trace's own clock"),
         Problem.ONE_LEVEL: _("only one level was seen: record standby and a whole run, or mark them"),
+        Problem.NEGATIVE: _("the readings are negative: turn the clamp around, or swap its two wires"),
         Problem.TOO_SHORT: _("the higher level was seen too briefly to be a run: record a whole run"),
         Problem.OVERLAP: _("the marked standby reaches as high as the marked run: mark others, or use a contact"),
         Problem.CYCLING: _(

@@ -1,8 +1,9 @@
 """Where no run can be told none is claimed, and it is said why."""
 
+import itertools
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from shapes import COMPRESSOR, LEVEL, decided, near, runs_of, sampled, true_runs
@@ -84,6 +85,32 @@ def test_powered_only_claims_no_run():
 )
 def test_too_little_to_learn_from_is_said(samples: list[tuple[float, float]], said: str):
     assert said in learn(samples).refusals[0]
+
+
+TURNED = [(seconds, -watts) for seconds, watts, _running in LEVEL]
+
+
+def noisy(phases: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    source = random.Random(4)
+    watts = itertools.chain.from_iterable(itertools.repeat(watts, int(seconds / 5)) for seconds, watts in phases)
+    return [(5.0 * number, value + source.gauss(0, 5)) for number, value in enumerate(watts)]
+
+
+@pytest.mark.parametrize("phases", [TURNED, [(600, 0), *TURNED]])
+@pytest.mark.parametrize("profile", [None, "duty_cycle"])
+def test_with_a_clamp_turned_around_standby_is_no_run(phases: Sequence[tuple[float, float]], profile: str | None):
+    proposal = learn(noisy(phases), profile)
+    assert proposal.activity() is None
+    assert proposal.certainty is Certainty.REFUSED
+    assert "turn the clamp around" in proposal.refusals[0]
+
+
+def test_some_time_with_the_clamp_turned_around_does_not_hide_the_runs_after_it():
+    activity = learn(noisy([(1800, -300), *((seconds, watts) for seconds, watts, _running in LEVEL)])).activity()
+    assert activity is not None
+    assert activity.off_below is not None
+    assert activity.run_below is not None
+    assert 0 < activity.off_below < 800 < activity.run_below < 2000
 
 
 def test_a_profile_that_does_not_exist_is_an_error():
