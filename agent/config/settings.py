@@ -190,7 +190,8 @@ def _instrument(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[s
     driver_table = _table(table, "driver", at, book)
     driver = {} if driver_table is None else _driver(driver_table, (*at, "driver"), book)
     channels = driver.pop("channels", None)
-    activity_table = _table(table, "activity", at, book)
+    # Without it, or without thresholds in it, the agent learns.
+    activity_table = _table(table, "activity", at, book) if "activity" in table else {}
     activity: dict[str, Any] = {}
     if activity_table is not None:
         here = (*at, "activity")

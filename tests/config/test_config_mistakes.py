@@ -105,8 +105,6 @@ ONE_MISTAKE = [
     ("unit_id = 2", "unit_id = 248", 20, "instrument[2].driver.unit_id", "between 1 and 247, not 248", ""),
     ("unit_id = 2", "unit_id = 1", 20, "instrument[2].driver.unit_id", "already asked by instrument[1].driver", ""),
     ("unit_id = 2", "", 17, "instrument[2].driver.unit_id", "unit 1 on the bus", ""),
-    ("activity = { off_below = 20, run_above = 800 }", "", 8, "instrument[1].activity", "table is missing",
-     "[instrument.activity]"),
     ("{ off_below = 20, run_above = 800 }", "800", 11, "instrument[1].activity", "must be a table", ""),
     ("{ off_below = 20,", "{", 11, "instrument[1].activity.off_below", "required", ""),
     ("{ off_below = 20", "{ off_below = 0", 11, "instrument[1].activity.off_below", "greater than 0", ""),

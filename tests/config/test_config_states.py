@@ -48,6 +48,16 @@ def test_with_neither_states_nor_thresholds_there_is_nothing_to_judge_by(tmp_pat
     assert loaded(tmp_path, 'states = { closed = "running" }').activity.rules().calibrated
 
 
+def test_without_an_activity_table_the_agent_learns_by_the_usual_channel(tmp_path: Path):
+    path = tmp_path / "box.toml"
+    path.write_text(BOX.partition("[instrument.activity]")[0].replace(', channel = "lamp"', ""), encoding="utf-8")
+    [instrument] = load_config(path).instruments
+    assert (instrument.activity.channel, instrument.activity.told) == ("power_w", False)
+    path.write_text(BOX.partition("[instrument.activity]")[0], encoding="utf-8")
+    with pytest.raises(InvalidConfig, match="does not read this channel"):
+        load_config(path)
+
+
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
