@@ -22,7 +22,8 @@ test-systemd: $(VENV)/dev-ready ## the package and its service in a Debian of th
 
 faults: $(VENV)/dev-ready ## kill -9 at 1,000 random moments (KILLS=1000 SEED=1), 500 flipped bits, 100,000 damaged frames, 10,000 spoilt configs
 	KILLS=$(or $(KILLS),1000) BIT_FLIPS=$(or $(BIT_FLIPS),500) \
-		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py
+		$(BIN)/python -m pytest -s --timeout=3600 tests/faults tests/buffer/test_bit_flips.py \
+		tests/uplink/test_mqtt_cluster.py
 	FUZZ_FRAMES=$(or $(FUZZ_FRAMES),100000) \
 		$(BIN)/python -m pytest --timeout=3600 tests/drivers/test_modbus_fuzzed_frames.py
 	BACKLOG=$(or $(BACKLOG),100000) $(BIN)/python -m pytest --timeout=3600 tests/uplink/test_live_before_backlog.py

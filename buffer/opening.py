@@ -17,7 +17,7 @@ from instrument_agent.core.errors import StoreUnavailable
 
 
 def look(state_dir: Path, file_name: str = FILE_NAME) -> Reader:
-    """Open the database for somebody who only looks, whether an agent runs or not.
+    """Open the database for somebody who only looks, whether an agent runs or not; all is seen as at one moment.
 
     Raises:
         StoreUnavailable: there is none, it is not ours, another version must open it first, or it cannot be read.
@@ -25,6 +25,7 @@ def look(state_dir: Path, file_name: str = FILE_NAME) -> Reader:
     """
     reader = Reader(state_dir, file_name)
     try:
+        reader.stand_still()
         refuse_strange(reader, reader.path)
         refuse_unready(reader, reader.path)
     except StoreUnavailable:

@@ -79,6 +79,16 @@ class Reader:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def stand_still(self) -> None:
+        """See from the next query on what is there then, and nothing that a running agent adds later.
+
+        A record that comes in between two queries would look as if what it was made of were missing.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        self.rows("begin")
+
     def close(self) -> None:
         """Close the view."""
         self._connection.close()

@@ -9,9 +9,10 @@ from math import inf
 
 from instrument_agent.core.activity import Rules, judged_number
 from instrument_agent.core.ledger import Interval
+from instrument_agent.core.observing import ended, observe
 from instrument_agent.core.readings import NS_PER_S, Activity, Observation, Reading
 from instrument_agent.core.sessions import RunSession
-from instrument_agent.core.step import Event, State, begin, end, step
+from instrument_agent.core.step import Event, State, begin
 
 Readings = Callable[[], Iterable[Reading]]
 """The readings of a trace, from the start each time they are asked for."""
@@ -68,7 +69,7 @@ def _played(readings: Iterable[Reading], rules: Rules) -> Seen:
         if state is None:
             state = begin("trace", reading.at_ns)
             found.start_s = reading.at_ns / NS_PER_S
-        state, some = step(rules, state, reading)
+        state, some = observe(rules, state, reading)
         events += some
         found.end_s = reading.at_ns / NS_PER_S
         found.readings += 1
@@ -76,7 +77,7 @@ def _played(readings: Iterable[Reading], rules: Rules) -> Seen:
         if value is not None:
             found.lowest, found.highest = min(found.lowest, value), max(found.highest, value)
     if state is not None:
-        events += end(rules, state)[1]
+        events += ended(rules, state)[1]
     for event in events:
         if isinstance(event, Interval):
             found.stretches.append(Stretch(event.start_ns / NS_PER_S, event.end_ns / NS_PER_S, event.activity))

@@ -78,6 +78,39 @@ def test_no_run_told_is_exit_status_one_and_writes_nothing(box: FieldBox, tmp_pa
     assert box.config_path.read_bytes() == before
 
 
+def changed(path: Path, factor: float) -> Path:
+    """Return the trace as a meter in another unit, or with its clamp turned around, would have recorded it."""
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    cells = (row.split(",", 2) for row in rows)
+    lines = [f"{at},{float(watts) * factor:.6f},{rest}" for at, watts, rest in cells]
+    path.write_text("\n".join([header, *lines]), encoding="utf-8")
+    return path
+
+
+def test_a_clamp_turned_around_is_told_and_its_time_is_not_shown_as_off(box: FieldBox, tmp_path: Path):
+    before = box.config_path.read_bytes()
+    done = calibrate(box, "--from-trace", str(changed(trace(tmp_path / "turned.csv", PHASES), -1)), "--write")
+    assert done.returncode == 1
+    assert "turn the clamp around" in done.stdout
+    [marks] = [line.strip() for line in done.stdout.splitlines() if set(line.strip()) == {"_", "?"}]
+    assert marks.count("?") > 0.9 * len(marks)
+    assert box.config_path.read_bytes() == before
+
+
+def test_thresholds_over_all_that_the_meter_reads_are_refused(box: FieldBox, tmp_path: Path):
+    before = box.config_path.read_bytes()
+    done = calibrate(box, "--from-trace", str(changed(trace(tmp_path / "high.csv", PHASES), 1e7)), "--write")
+    assert done.returncode == 1
+    assert "power_w never reads more than 1e+09 W" in done.stdout
+    assert box.config_path.read_bytes() == before
+
+
+def test_a_trace_in_kilowatts_for_a_meter_in_watts_is_doubted(box: FieldBox, tmp_path: Path):
+    done = calibrate(box, "--from-trace", str(changed(trace(tmp_path / "kw.csv", PHASES), 1e-3)))
+    assert "is the trace in kilowatts?" in done.stdout
+    assert "doubtful" in done.stdout
+
+
 def test_with_powered_hours_only_no_reading_is_ever_a_run(box: FieldBox, recorded: Path):
     done = calibrate(box, "--from-trace", str(recorded), "--activity-profile", "powered_only", "--write")
     assert done.returncode == 0, done.stdout + done.stderr

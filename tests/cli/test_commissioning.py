@@ -149,6 +149,21 @@ def test_what_is_kept_of_the_rules_before_survives_a_walk_cut_off_at_its_end(box
     assert report(box)["thresholds"]["run_above"]["before"] == 500.0
 
 
+def test_a_report_that_could_not_be_written_is_made_by_the_same_command_again(box: FieldBox):
+    (box.folder / "file").write_text("", encoding="utf-8")
+    done = commission(box, answered(box, WINDOWS), "--output", str(box.folder / "file"))
+    assert "the report cannot be written" in done.stderr
+    assert len(records(box, "commissioned")) == 1
+    folder = box.folder / "out"
+    done = commission(box, answered(box, WINDOWS), "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert {item.name for item in folder.iterdir()} == {"report.html", "report.json"}
+    found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert found["record"]["seq"] == records(box, "commissioned")[0]["seq"]
+    assert len(records(box, "commissioned")) == 1
+    assert "--restart does it again" in commission(box, answered(box, WINDOWS), "--output", str(folder)).stdout
+
+
 def test_powered_hours_only_need_no_run_and_say_so(box: FieldBox):
     done = commission(box, answered(box, {key: WINDOWS[key] for key in ("off", "standby")}, profile="powered_only"))
     assert done.returncode == 0, done.stdout + done.stderr

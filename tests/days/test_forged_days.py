@@ -158,10 +158,20 @@ def test_the_command_exits_with_1_on_a_forged_day(state_dir: Path):
     assert "2026-03-02: the intervals give other sums" in done.stdout
 
 
-def test_a_midnight_that_was_lost_makes_days_unproven_and_not_wrong(state_dir: Path):
+def tell_of_damage(state_dir: Path) -> None:
+    """Let the log tell, as it does after a salvage, that a row was lost."""
+    store = Store(state_dir, "box-1")
+    store.find({"kind": "database_damaged", "file": "x.damaged", "records_lost": 0, "rows_lost": 1, "lost": []})
+    store.begin_epoch(Start("boot-2", daily_summaries(store)[-1]["at_ms"] * 1_000_000, "0", "x"))
+    store.close()
+
+
+def test_a_midnight_that_was_lost_makes_days_unproven_and_not_wrong_if_the_log_tells_of_it(state_dir: Path):
     with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
         assert connection.execute("delete from midnights where boot_id = 'boot-2'").rowcount > 2
         connection.commit()
+    assert any("where its midnights lie is not there" in sentence for sentence in walked(state_dir).differences)
+    tell_of_damage(state_dir)
     report = walked(state_dir)
     assert report.differences == []
     assert report.unproven["days"] > 0
@@ -174,6 +184,7 @@ def test_a_midnight_that_was_put_down_anew_makes_days_unproven_and_not_wrong(sta
             values = (row[0], row[1], row[2] + 5_000_000_000, last_id)
             connection.execute("insert or replace into midnights values (?, ?, ?, ?, ?)", (*values, row_sum(*values)))
         connection.commit()
+    tell_of_damage(state_dir)
     report = walked(state_dir)
     assert report.differences == []
     assert report.unproven["days"] > 0
