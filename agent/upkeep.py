@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 DAYS_EVERY_NS = (300 * NS_PER_S, 900 * NS_PER_S)
 """The shortest and the longest time between two looks at the calendar: each box has its own, so that a province does
-not deliver its day within a minute of midnight (docs/decisions/0017)."""
+not deliver its day within a minute of midnight (docs/decisions/0015)."""
 TEND_EVERY_NS = 600 * NS_PER_S
 """How often a ballast that was given up is tried to be laid down again."""
 PRUNE_FIRST_NS = (900 * NS_PER_S, 4500 * NS_PER_S)

@@ -83,8 +83,10 @@ def anchored(trains: Sequence[Train], smooth: Sequence[Pulse]) -> list[Train]:
     found: list[Train] = []
     for train in trains:
         here = inside(train, smooth)
-        if here:
-            found.append(Train(tuple(pulse for pulse in train.pulses if pulse.end_s > here[0].start_s)))
+        # With readings far apart a filtered pulse may begin at the very end of the train: nothing is left of it.
+        left = tuple(pulse for pulse in train.pulses if here and pulse.end_s > here[0].start_s)
+        if left:
+            found.append(Train(left))
     return found
 
 

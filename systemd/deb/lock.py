@@ -18,6 +18,9 @@ HERE = Path(__file__).parent
 PURE = ("--only-binary=:all:", "--platform=any", "--implementation=py", "--abi=none", "--python-version=3.11")
 """Options of pip that leave only wheels for any Python 3.11 or newer on any machine."""
 
+EXTRAS = ("mqtt", "report")
+"""What of the product itself is optional elsewhere, but goes along here: both are small and pure Python."""
+
 NOT_CARRIED = {
     "pip": "sqlite-utils wants it for its own command `install`, which is not here",
     "setuptools": "colorzero wants it for its own setup.py",
@@ -29,7 +32,8 @@ def main() -> None:
     """Write both lock files: what is carried, and what our own wheel is built with."""
     setup = configparser.ConfigParser()
     setup.read(HERE.parents[1] / "setup.cfg", encoding="utf-8")
-    wanted = setup["options"]["install_requires"].split("\n")
+    extras = setup["options.extras_require"]
+    wanted = "\n".join([setup["options"]["install_requires"], *(extras[name] for name in EXTRAS)]).split("\n")
     _write("requirements.lock", [item for item in wanted if item], carried=True)
     _write("build.lock", ["setuptools >=77"], carried=False)
 

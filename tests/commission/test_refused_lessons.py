@@ -9,6 +9,8 @@ import pytest
 from shapes import COMPRESSOR, LEVEL, decided, near, runs_of, sampled, true_runs
 
 from instrument_agent.commission.learning import learn
+from instrument_agent.commission.pulses import Pulse, Train
+from instrument_agent.commission.timing import anchored, timed
 from instrument_agent.commission.verdict import Certainty
 
 SOURCE = random.Random(3)
@@ -123,3 +125,9 @@ def test_powered_only_takes_a_low_level_for_off_even_if_it_reads_some_watts():
     proposal = learn(sampled(phases, relative=0.01), "powered_only")
     assert proposal.off is not None
     assert 12.5 < proposal.off_below < 780
+
+
+def test_a_pulse_that_ends_as_its_filtered_one_begins_is_no_run():
+    read, smooth = Pulse(0.0, 10.0, 1), [Pulse(10.0, 40.0, 3)]
+    assert anchored([Train((read,))], smooth) == []
+    assert timed(smooth, [read, Pulse(200.0, 210.0, 1)], 0.0, None).runs == (Train((smooth[0],)),)

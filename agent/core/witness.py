@@ -1,0 +1,55 @@
+"""Whether two that watch the same instrument contradict each other for long: a clamp and a running lamp, say.
+
+Nobody knows which of the two is wrong, so it is told and no time is taken away. Off and running contradict each other.
+Standby agrees with both, unless it comes from states that say "running" too, as of a lamp: that one was asked whether
+the instrument runs, and said no. Unknown says nothing.
+
+Time counts only while both are seen: each has to have said its side without a break for half an hour, and for as long
+as the longest minimum time of the two on top of that, since until then one may still be revoked.
+"""
+
+from dataclasses import dataclass
+
+from instrument_agent.core.activity import Rules
+from instrument_agent.core.readings import NS_PER_S, Activity
+from instrument_agent.core.step import Live
+
+PATIENCE_NS = 1800 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What is known of one of the two, and the rules that say so."""
+
+    rules: Rules
+    now: Live
+
+
+def contradicting_since(known_ns: int | None, one: Testimony, other: Testimony, now_ns: int) -> int | None:
+    """Return since when the two contradict each other, on the boot clock; None if they do not, or not for long yet.
+
+    ``known_ns`` is what was returned before. What is known goes on while one of them is unknown, and ends as soon as
+    both are seen and do not contradict each other any more.
+    """
+    if Activity.UNKNOWN in (one.now.activity, other.now.activity):
+        return known_ns
+    if not (_denied(one, other) or _denied(other, one)):
+        return None
+    since_ns = max(one.now.since_ns, other.now.since_ns)
+    if known_ns is not None:
+        return known_ns
+    return since_ns if now_ns - since_ns >= PATIENCE_NS + _longest_ns(one.rules, other.rules) else None
+
+
+def _denied(runner: Testimony, other: Testimony) -> bool:
+    """Return whether one says "running" and the other that it cannot be."""
+    if runner.now.activity is not Activity.RUNNING or other.now.activity is Activity.RUNNING:
+        return False
+    states = other.rules.states
+    tells_runs = states is not None and Activity.RUNNING in states.values()
+    return other.now.activity is Activity.OFF or tells_runs
+
+
+def _longest_ns(*both: Rules) -> int:
+    """Return the longest time that may pass before one of them believes what it sees."""
+    return max(limit_ns for rules in both for limit_ns in (rules.min_on_ns, rules.min_off_ns, rules.off_settle_ns))
