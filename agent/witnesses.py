@@ -1,18 +1,19 @@
-"""Compares instruments with their witnesses once a minute, and puts it on record when a contradiction begins or ends.
+"""Compares instruments with their witnesses once a minute, and puts on record when a contradiction begins and ends.
 
-What is remembered is in the log, so that a restart tells nothing twice. How long two have contradicted each other before
-it is told counts from their last silence: a restart delays that, and no more.
+What was told is read back from the log, so that a restart tells nothing twice. What was not told yet counts anew from
+the silence of the restart: that delays it, and no more.
 """
 
 import logging
 
-from instrument_agent.buffer.disagreements import open_disagreement_ns, save_disagreement
+from instrument_agent.buffer.disagreements import open_disagreement_ns
 from instrument_agent.buffer.store import Store
 from instrument_agent.clock import Clock
 from instrument_agent.config import Config
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_S
-from instrument_agent.core.witness import Testimony, contradicting_since
+from instrument_agent.core.records import Fact, RecordType
+from instrument_agent.core.witness import Pair, Testimony, contradicting_since, witness_fault
 from instrument_agent.poll.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,10 @@ EVERY_NS = 60 * NS_PER_S
 
 
 class Witnesses:
-    """The pairs of a box, and since when those that contradict each other do."""
+    """The pairs of a box, and since when they contradict each other (boot-clock ns, None if they do not)."""
 
     def __init__(self, store: Store, clock: Clock, recorder: Recorder, config: Config) -> None:
-        """Take up what the log says.
+        """Go on from what the log says.
 
         Raises:
             StoreUnavailable: it cannot be read.
@@ -34,14 +35,15 @@ class Witnesses:
         self._recorder = recorder
         watched = {item.id for item in config.instruments}
         named = [(item.id, item.activity.witness) for item in config.instruments]
-        # A witness that is out of use is in the config file still, but not watched.
-        self._pairs = [(name, witness) for name, witness in named if witness in watched]
-        self._since_ns = {pair: open_disagreement_ns(store, clock.boot_id, pair) for pair in self._pairs}
+        # A witness that is out of use stands in the file still, but is not watched.
+        pairs = [Pair(name, witness) for name, witness in named if witness in watched]
+        self._since_ns = {pair: open_disagreement_ns(store, clock.boot_id, pair) for pair in pairs}
         self._due_ns = clock.boottime_ns() + EVERY_NS
 
-    def against(self, instrument_id: str) -> str | None:
-        """Return the witness that contradicts an instrument now, if one does."""
-        return next((witness for (name, witness), ns in self._since_ns.items() if name == instrument_id and ns is not None), None)
+    def now(self, instrument_id: str) -> dict[str, str | None]:
+        """Return what `status` shows: the witness that contradicts an instrument, if one does."""
+        against = {pair.instrument: pair.witness for pair, since_ns in self._since_ns.items() if since_ns is not None}
+        return {"contradicted_by": against.get(instrument_id)}
 
     def compare_if_due(self) -> None:
         """Compare all pairs, if it is time to."""
@@ -49,20 +51,26 @@ class Witnesses:
         if now_ns < self._due_ns or not self._store.begun:
             return
         self._due_ns = now_ns + EVERY_NS
-        watched = self._recorder.watched()
-        for pair in self._pairs:
-            one, other = (Testimony(watched[name].rules, self._recorder.live(name)) for name in pair)
-            self._note(pair, one, other, now_ns)
+        for pair in self._since_ns:
+            self._compare(pair, now_ns)
 
-    def _note(self, pair: tuple[str, str], one: Testimony, other: Testimony, now_ns: int) -> None:
+    def _compare(self, pair: Pair, now_ns: int) -> None:
+        one, other = self._testimony(pair.instrument), self._testimony(pair.witness)
         before = self._since_ns[pair]
         after = contradicting_since(before, one, other, now_ns)
-        if before == after:
+        if after is not None and before is None:
+            data = witness_fault(pair, after, (one.now.activity, other.now.activity))
+        elif before is not None and after is None:
+            data = witness_fault(pair, before, None)
+        else:
             return
-        said = None if after is None else (one.now.activity.value, other.now.activity.value)
         try:
-            save_disagreement(self._store, (self._clock.boot_id, now_ns), pair, before if after is None else after, said)
+            with self._store.write() as change:
+                change.append(Fact(RecordType.FAULT, self._clock.boot_id, now_ns, data, pair.instrument))
         except StoreUnavailable:  # told by the recorder; tried again in a minute
             return
         self._since_ns[pair] = after
-        log.warning("%s and its witness %s %s", *pair, "agree again" if said is None else "contradict each other")
+        log.warning("%s: contradiction with its witness %s, %s", pair.instrument, pair.witness, data["phase"])
+
+    def _testimony(self, name: str) -> Testimony:
+        return Testimony(self._recorder.watched()[name].rules, self._recorder.live(name))

