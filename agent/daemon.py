@@ -44,6 +44,7 @@ from instrument_agent.uplink.heartbeat import Heartbeat, phase
 from instrument_agent.uplink.retry import first_contact_s
 from instrument_agent.uplink.signing import Signer
 from instrument_agent.uplink.transports import transport_to
+from instrument_agent.witnesses import Witnesses
 from instrument_agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Agent:
             resuming.take_up(instrument, self.recorder)
             self._connect(instrument)
         self.recorder.checkpoint()
+        self._witnesses = Witnesses(self.store, clock, self.recorder, config)
         self._learning = self_learning(config.instruments, self.recorder, clock)
         for destination in config.destinations:
             self._serve(destination)
@@ -136,6 +138,7 @@ class Agent:
             "instruments": [
                 snapshot.instrument_now(item, watched[item.id], self.recorder.live(item.id), health.get(item.id))
                 | snapshot.standing_now(self.config, item.id, last_read)
+                | self._witnesses.now(item.id)
                 for item in self.config.instruments
             ],
             "destinations": [
@@ -246,6 +249,7 @@ class Agent:
             except AgentError as error:
                 log.error("the old config stays: %s. %s", error, error.hint)
         self._upkeep.do_what_is_due(self.recorder, self.anchoring)
+        self._witnesses.compare_if_due()
         hung = {name: bus for name, bus in self.buses.items() if bus.stuck}
         for bus in hung.values():
             bus.tell_hung()

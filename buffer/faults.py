@@ -60,6 +60,13 @@ def _restarted(data: Mapping[str, Any]) -> str:
     return _("the agent started itself anew because a bus hung: {buses}").format_map(data)
 
 
+def _contradicted(data: Mapping[str, Any]) -> str:
+    if data["phase"] == "end":
+        return _("{instrument} and its witness {witness} do not contradict each other any more").format_map(data)
+    sentence = _("{instrument} and its witness {witness} contradict each other: {instrument_says}, {witness_says}")
+    return sentence.format_map(data)
+
+
 def _other(data: Mapping[str, Any]) -> str:
     figures = ", ".join(f"{name} {value}" for name, value in data.items() if name != "kind")
     return f"{data.get('kind', '')}: {figures}" if figures else str(data.get("kind", ""))
@@ -73,4 +80,5 @@ SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "epoch_unknown_here": _strange,
     "clock_disagreement": _clocks,
     "restart_for_hung_bus": _restarted,
+    "witness_disagrees": _contradicted,
 }

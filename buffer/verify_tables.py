@@ -76,8 +76,7 @@ class Listed:
             else:
                 report.differs(_("a time anchor of boot {boot} is in no record").format(boot=anchor.boot_id))
         report.unproven["contradicting_anchors"] += sum(
-            before.boot_id == after.boot_id and contradict(before, after)
-            for before, after in pairwise(known)
+            before.boot_id == after.boot_id and contradict(before, after) for before, after in pairwise(known)
         )
 
     def _miss_anchors(self, known: list[Anchor], report: "Report") -> None:

@@ -71,6 +71,12 @@ def status_view(found: dict[str, Any], zone: str, truth: Mapping[str, str] | Non
         for item in found["instruments"]
         if item["driver"] and item["driver"]["error"]
     ]
+    sentence, hint = _("its witness {witness} says otherwise"), _("one of the two is wrong: look at both sensors")
+    parts += [
+        _problem(item["instrument_id"], sentence.format(witness=item["contradicted_by"]), hint)
+        for item in found["instruments"]
+        if item.get("contradicted_by")
+    ]
     parts += [
         _problem(item["name"], item["contact"]["error"], item["contact"]["hint"])
         for item in found["destinations"]

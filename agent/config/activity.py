@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import inf
 
-from instrument_agent.config.fields import check_states
+from instrument_agent.config.fields import check_identifier, check_states
 from instrument_agent.core.activity import STATE_OFF_BELOW, STATE_RUN_ABOVE, Rules
 from instrument_agent.core.readings import NS_PER_S, Activity
 
@@ -14,7 +14,7 @@ class ActivityConfig:
 
     Without ``run_below`` a run ends under the same value above which it begins. Slow drift of standby away from
     ``standby_level`` is followed, if that is given. With neither thresholds nor states the agent observes first and
-    learns (commission/unattended.py).
+    learns (commission/unattended.py). ``witness`` is the id of another instrument of the box that watches the same one.
     """
 
     channel: str = "power_w"
@@ -29,6 +29,7 @@ class ActivityConfig:
     single_readings: bool = False
     gap_s: float = field(default=60.0, metadata={"low": 1, "high": 86_400})
     bridge_s: float = field(default=300.0, metadata={"low": 1, "high": 86_400})
+    witness: str | None = field(default=None, metadata={"check": check_identifier})
 
     @property
     def told(self) -> bool:

@@ -28,6 +28,32 @@ def check_client(values: Values, at: KeyPath, book: Notebook) -> None:
         book.note((*at, "client_key_file"), _("there is no certificate for this key"), _("set client_cert_file too"))
 
 
+def check_witnesses(tables: Sequence[tuple[KeyPath, Values]], book: Notebook) -> None:
+    """Note every instrument whose witness is none of the box, is itself, or is one it is the witness of in its turn."""
+    named = {values.get("id"): values["activity"].get("witness") for _at, values in tables}
+    known = [name for name in named if name is not None]
+    for at, values in tables:
+        here, own, witness = (*at, "activity", "witness"), values.get("id"), values["activity"].get("witness")
+        if witness is None:
+            continue
+        if witness not in known:
+            hint = nearest(witness, known) or _("one of {names}").format(names=", ".join(known))
+            book.note(here, _("there is no instrument with this id"), hint)
+        elif own in _witnesses_of(own, named):
+            hint = _("name the witness at one of the two only")
+            book.note(here, _("an instrument cannot be a witness of itself"), hint)
+
+
+def _witnesses_of(name: str | None, named: Mapping[str | None, str | None]) -> set[str]:
+    """Return the witness of an instrument, that one's witness, and so on."""
+    found: set[str] = set()
+    witness = named.get(name)
+    while witness is not None and witness not in found:
+        found.add(witness)
+        witness = named.get(witness)
+    return found
+
+
 def check_activity(values: Values, poll_s: float | None, at: KeyPath, book: Notebook) -> None:
     """Note thresholds and times that contradict each other; ``values`` are those of the activity table."""
     _check_kind(values, at, book)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from instrument_agent.config.activity import ActivityConfig
-from instrument_agent.config.checks import check_activity, check_channel, check_client, check_unique
+from instrument_agent.config.checks import check_activity, check_channel, check_client, check_unique, check_witnesses
 from instrument_agent.config.fields import (
     check_credit_code,
     check_identifier,
@@ -152,6 +152,7 @@ def load_config(path: Path) -> Config:
     for at, values in destinations:
         check_client(values, at, book)
     check_unique(instruments, "id", book)
+    check_witnesses(instruments, book)
     check_sharing([_reader(at, values) for at, values in instruments], book)
     if book.mistakes:
         raise InvalidConfig(book.mistakes)
