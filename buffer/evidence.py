@@ -180,13 +180,16 @@ def _record(source: Readable, wanted: str) -> tuple[int, dict[str, Any], str]:
 
 
 def _configured(source: Readable, instrument_id: str, before_id: int) -> list[dict[str, Any]]:
-    """Return the records that say how an instrument was judged, oldest first, up to a place in the log."""
+    """Return the records that say how an instrument was judged, oldest first, up to a place in the log.
+
+    What was commissioned counts from when the agent took it up, which is a record of its own.
+    """
     rows = source.rows(
         "select body from records where type = ? and instrument_id = ? and id < ? order by id",
         (RecordType.LIFECYCLE_EVENT.value, instrument_id, before_id),
     )
     bodies = [json.loads(body) for (body,) in rows]
-    return [body for body in bodies if "rules" in body["data"]]
+    return [body for body in bodies if body["data"].get("event") in ("configured", "drift")]
 
 
 def _edge(source: Readable, instrument_id: str, boot_id: str, at_ms: int, beyond: Interval | None) -> Edge:

@@ -63,8 +63,7 @@ def _restarted(data: Mapping[str, Any]) -> str:
 def _contradicted(data: Mapping[str, Any]) -> str:
     if data["phase"] == "end":
         return _("{instrument} and its witness {witness} do not contradict each other any more").format_map(data)
-    sentence = _("{instrument} and its witness {witness} contradict each other: {instrument_says}, {witness_says}")
-    return sentence.format_map(data)
+    return _("{instrument} and its witness {witness} contradict each other").format_map(data)
 
 
 def _other(data: Mapping[str, Any]) -> str:

@@ -100,7 +100,11 @@ class _Lesson:
         from instrument_agent.commission.learning import learn
         from instrument_agent.commission.verdict import Certainty
 
-        proposal = learn(self._sketch)
+        try:
+            proposal = learn(self._sketch)
+        except Exception:  # a mistake of ours in learning is no reason to watch no longer
+            log.exception("%s: learning failed; it is tried again in an hour", self.instrument.id)
+            return None
         log.info("%s: learning is %s", self.instrument.id, proposal.certainty.value)
         sure = proposal.certainty is Certainty.SURE and proposal.run_above is not None
         return proposal if sure and proposal.standby is not None else None

@@ -11,6 +11,7 @@ from fake_clock import FakeClock
 from instrument_agent.buffer.books import configured_data, intervals
 from instrument_agent.buffer.store import Start, Store
 from instrument_agent.buffer.verify import verify
+from instrument_agent.commission import learning
 from instrument_agent.commission.sketch import KEPT_S, Sketch
 from instrument_agent.commission.unattended import FIRST_S, Unattended
 from instrument_agent.commission.verdict import Proposal
@@ -165,3 +166,19 @@ def test_a_sketch_begins_anew_after_a_silence_as_long_as_itself() -> None:
     sketch.put(10.0 * KEPT_S, 2.0)
     assert list(sketch) == [(10.0 * KEPT_S, 2.0)]
     assert sketch.seen_s == 10.0
+
+
+def test_a_mistake_in_learning_is_told_and_watching_goes_on(
+    store: Store,
+    clock: FakeClock,
+    instrument: InstrumentConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    box = Box(store, clock, instrument)
+    with monkeypatch.context() as broken:
+        broken.setattr(learning, "LEAST_READINGS", "sixty")  # whatever is wrong with it: it raises TypeError
+        box.watch(FIRST_S)
+    assert "it is tried again in an hour" in caplog.text
+    box.watch(HOUR_S)
+    assert configured_data(store, "ms-1")["rules_origin"] == "learned"
