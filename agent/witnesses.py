@@ -13,7 +13,7 @@ from instrument_agent.config import Config
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.records import Fact, RecordType
-from instrument_agent.core.witness import Pair, Testimony, contradicting_since, witness_fault
+from instrument_agent.core.witness import Pair, Statement, contradicting_since, witness_fault
 from instrument_agent.poll.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Witnesses:
             self._compare(pair, now_ns)
 
     def _compare(self, pair: Pair, now_ns: int) -> None:
-        one, other = self._testimony(pair.instrument), self._testimony(pair.witness)
+        one, other = self._statement(pair.instrument), self._statement(pair.witness)
         before = self._since_ns[pair]
         after = contradicting_since(before, one, other, now_ns)
         if after is not None and before is None:
@@ -72,5 +72,5 @@ class Witnesses:
         self._since_ns[pair] = after
         log.warning("%s: contradiction with its witness %s, %s", pair.instrument, pair.witness, data["phase"])
 
-    def _testimony(self, name: str) -> Testimony:
-        return Testimony(self._recorder.watched()[name].rules, self._recorder.live(name))
+    def _statement(self, name: str) -> Statement:
+        return Statement(self._recorder.watched()[name].rules, self._recorder.live(name))

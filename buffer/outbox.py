@@ -164,8 +164,8 @@ class Outbox:
         cannot be sent again, and is left out. None if nothing is to be sent again.
         """
         settled = self._store.rows(
-            "select epoch, max(seq) from records where id <= (select acked_id from destinations where name = ?)"
-            " and epoch not in (select epoch from roots) group by epoch order by min(id)",
+            "select epoch, max(seq) from records where id <= (select acked_id from destinations where name = ?)"  # noqa: S608
+            f" and id > ({PRUNED_SQL}) and epoch not in (select epoch from roots) group by epoch order by min(id)",
             (self._destination,),
         )
         for epoch, seq in settled:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any, TypeVar
 
+from instrument_agent.core.across import Across
 from instrument_agent.core.activity import Change, Sample, Switch
 from instrument_agent.core.drift import Drift
 from instrument_agent.core.energy import Verdict, Window
@@ -49,9 +50,10 @@ def read_back(text: str, sha256: str) -> State:
         open_run=_session(raw.get("open_run")),
         open_power=_session(raw.get("open_power")),
         before=_optional(Earlier, raw.get("before")),
-        # A checkpoint of an earlier version has neither.
+        # A checkpoint of an earlier version has none of these.
         senses=_senses(raw["senses"]) if "senses" in raw else UNDOUBTED,
         drift=_optional(Drift, raw.get("drift")),
+        across=_optional(Across, raw.get("across")),
     )
 
 

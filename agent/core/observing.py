@@ -1,10 +1,11 @@
-"""The whole way of a reading: may it be believed, what follows from it, and what standby draws by now.
+"""The whole way of a reading: may it be believed, what follows, what standby draws by now, what a gap hid.
 
 Pure, like ``step``, which it uses; all it remembers lies in the state.
 """
 
 from dataclasses import replace
 
+from instrument_agent.core.across import Across, before_gap, counted
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.drift import followed, in_force
 from instrument_agent.core.drift import next_boot as drift_of_next_boot
@@ -21,6 +22,13 @@ def observe(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[
     Raises:
         ValueError: the reading is older than the one before it.
     """
+    after, events = _taken(rules, state, reading)
+    if state.across is None and reading.at_ns - state.last_seen_ns <= rules.bridge_ns:
+        return after, events
+    return _with_energy(rules, replace(after, across=_across(rules, state, after)), events)
+
+
+def _taken(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Event, ...]]:
     if not rules.calibrated:  # without thresholds nothing tells what a sensor should show
         return step(rules, state, reading)
     senses, reading, findings = vetted(rules, state.senses, reading)
@@ -39,13 +47,13 @@ def observe(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[
 
 def ended(rules: Rules, state: State, end_uncertainty_ns: int = 0) -> tuple[State, tuple[Event, ...]]:
     """Close the books of a boot, like ``end``, by the rules as they stood."""
-    return end(in_force(rules, state.drift), state, end_uncertainty_ns)
+    return _with_energy(rules, *end(in_force(rules, state.drift), state, end_uncertainty_ns))
 
 
 def cut(rules: Rules, state: State, at_ns: int) -> tuple[State, tuple[Event, ...]]:
     """Close the books at ``at_ns`` and begin new ones there: no session and no interval lies on both sides.
 
-    What was learned of the sensor goes on.
+    What was learned of the sensor goes on, but no energy is counted over the cut.
 
     Raises:
         ValueError: the books reach beyond that already.
@@ -56,16 +64,50 @@ def cut(rules: Rules, state: State, at_ns: int) -> tuple[State, tuple[Event, ...
     settled_ns = closed.line.settled_ns
     unseen = (replace(item, start_ns=max(item.start_ns, settled_ns)) for item in silent_intervals(state, at_ns))
     rest = tuple(item for item in unseen if item.start_ns < item.end_ns)
-    return replace(begin(state.boot_id, at_ns), senses=state.senses, drift=state.drift), (*events, *rest)
+    senses = replace(state.senses, window=None)
+    return replace(begin(state.boot_id, at_ns), senses=senses, drift=state.drift), (*events, *rest)
 
 
 def next_boot(state: State, boot_id: str, before: Earlier | None) -> State:
     """Return the state in which the boot after that of ``state`` begins; ``before`` is the run that was open."""
+    last = before_gap(state.boot_id, state.last_seen_ns, state.senses.window)
     return replace(
         begin(boot_id, 0, before),
         senses=senses_of_next_boot(state.senses),
         drift=drift_of_next_boot(state.drift, state.latest_ns),
+        across=state.across if state.senses.window is None else last,
     )
+
+
+def _across(rules: Rules, before: State, after: State) -> Across | None:
+    """Return what is known of the counter at a gap, after a reading; whole once both sides of it are."""
+    known, window = before.across, after.senses.window
+    waiting = known is not None and known.to_ns is None
+    seen, read = after.last_seen_ns > before.last_seen_ns, window is not before.senses.window
+    if not seen and not (waiting and read):
+        return known
+    if not waiting and after.last_seen_ns - before.last_seen_ns <= rules.bridge_ns:
+        return known
+    since = known or before_gap(before.boot_id, before.last_seen_ns, before.senses.window)
+    # Only what is read with the first sight tells of the gap alone.
+    useless = None if waiting else known
+    if since is None or window is None or not seen:
+        return useless
+    if after.senses.held or not after.senses.counter_fits or window.kwh < since.to_kwh:
+        return useless
+    if since.boot_id == after.boot_id and window.at_ns - since.from_ns <= rules.bridge_ns:
+        return useless  # the counter was seen all along
+    return replace(since, to_kwh=window.kwh, to_ns=window.at_ns)
+
+
+def _with_energy(rules: Rules, state: State, events: tuple[Event, ...]) -> tuple[State, tuple[Event, ...]]:
+    """Tell what was counted together with the end of the gap: it gets no commit of its own."""
+    across, count_kwh = state.across, state.senses.count_kwh
+    if not events or across is None or across.to_ns is None or count_kwh is None:
+        return state, events
+    now = in_force(rules, state.drift)
+    told = counted(now, across, across.to_ns, state.boot_id, count_kwh)
+    return replace(state, across=None), (*events, told)
 
 
 def _standby(rules: Rules, state: State, reading: Reading) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from instrument_agent.core.across import Counted
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.canonical import record_hash
@@ -45,6 +46,7 @@ class LifecycleWord(StrEnum):
     TRANSFERRED = "transferred"
     RETIRED = "retired"
     DRIFT = "drift"
+    ENERGY_ACROSS_GAP = "energy_across_gap"
 
 
 class RulesOrigin(StrEnum):
@@ -105,6 +107,8 @@ def event_facts(boot_id: str, instrument_id: str, at_ns: int, events: tuple[Even
             facts.append(Fact(RecordType.FAULT, boot_id, event.at_ns, sensor_fault(event), instrument_id))
         elif isinstance(event, Moved):
             facts.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, event.at_ns, drifted(event), instrument_id))
+        elif isinstance(event, Counted):
+            facts.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, energy_across_gap(event), instrument_id))
         elif event.activity is Activity.UNKNOWN:
             facts.append(Fact(RecordType.OBSERVATION_GAP, boot_id, at_ns, observation_gap(event), instrument_id))
     return facts
@@ -156,6 +160,18 @@ def sensor_fault(finding: Finding) -> dict[str, Any]:
 def drifted(moved: Moved) -> dict[str, Any]:
     """Return the data of rules that followed the standby level, which is a decimal string in the channel's unit."""
     return {"event": LifecycleWord.DRIFT.value, "level": str(moved.level), "rules": rules_data(moved.rules)}
+
+
+def energy_across_gap(counted: Counted) -> dict[str, Any]:
+    """Return the data of what a meter counted while its instrument was not seen, in watt-hours, rounded."""
+    return {
+        "event": LifecycleWord.ENERGY_ACROSS_GAP.value,
+        "from_boot_id": counted.from_boot_id,
+        "from_ms": counted.from_ns // NS_PER_MS,
+        "to_ms": counted.to_ns // NS_PER_MS,
+        "counted_wh": round(counted.counted_ws / WS_PER_WH),
+        "verdict": counted.ran.value,
+    }
 
 
 def time_anchor(anchor: Anchor) -> dict[str, Any]:

@@ -6,6 +6,7 @@ reading (core/checkpoint.py), so that a box that is killed goes on where it stop
 
 from dataclasses import dataclass, replace
 
+from instrument_agent.core.across import Across, Counted
 from instrument_agent.core.activity import (
     Change,
     Rules,
@@ -34,8 +35,9 @@ from instrument_agent.core.sessions import (
     run_session,
 )
 
-Event = Interval | RunSession | PowerSession | Finding | Moved
-"""What became certain: an interval closed, a session ended, a doubt began or ended, the thresholds moved."""
+Event = Interval | RunSession | PowerSession | Finding | Moved | Counted
+"""What became certain: an interval closed, a session ended, a doubt began or ended, the thresholds moved, what was
+counted in a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class State:
     Before the first value ``last_seen_ns`` is when accounting began. ``window`` holds the last two samples, of
     which the newest is not judged yet. ``held_ns`` is the last sight before a silence that is being bridged.
     ``silence`` holds the failed reads since the last value, one for each change of reason. ``before`` is the run that
-    was open when the boot before ended, until it is known how this boot begins. ``senses`` and ``drift`` are kept for
-    ``observe`` (core/observing.py).
+    was open when the boot before ended, until it is known how this boot begins. ``senses``, ``drift`` and
+    ``across`` are kept for ``observe`` (core/observing.py).
     """
 
     boot_id: str
@@ -63,6 +65,7 @@ class State:
     before: Earlier | None = None
     senses: Senses = UNDOUBTED
     drift: Drift | None = None
+    across: Across | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +163,8 @@ def _steady(rules: Rules, state: State, sample: Sample) -> State | None:
     if powered is not None:
         powered = OpenRun(powered.start_ns, at_ns, powered.unseen_ns, powered.continues)
     line = Timeline(Interval(grown.start_ns, at_ns, grown.activity), line.powered, line.running)
-    boot_id, senses, drift, window = state.boot_id, state.senses, state.drift, (window[-1], sample)
-    return State(boot_id, line, at_ns, at_ns, window, power, run, None, (), running, powered, None, senses, drift)
+    boot_id, window, kept = state.boot_id, (window[-1], sample), (state.senses, state.drift, state.across)
+    return State(boot_id, line, at_ns, at_ns, window, power, run, None, (), running, powered, None, *kept)
 
 
 Settled = tuple[State, tuple[Interval, ...]]

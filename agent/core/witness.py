@@ -5,7 +5,8 @@ Standby agrees with both, unless it comes from states that say "running" too, as
 the instrument runs, and said no. Unknown says nothing.
 
 Time counts only while both are seen: each has to have said its side without a break for half an hour, and for as long
-as the longest minimum time of the two on top of that, since until then one may still be revoked.
+as the longest minimum time of the two on top of that, since until then one may still be revoked. For the same reason it
+is over only once they have agreed for that longest minimum time: after a start nothing runs yet.
 """
 
 from dataclasses import dataclass
@@ -28,31 +29,29 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Statement:
     """What is known of one of the two, and the rules that say so."""
 
     rules: Rules
     now: Live
 
 
-def contradicting_since(known_ns: int | None, one: Testimony, other: Testimony, now_ns: int) -> int | None:
+def contradicting_since(known_ns: int | None, one: Statement, other: Statement, now_ns: int) -> int | None:
     """Return since when the two contradict each other, on the boot clock; None if they do not, or not for long yet.
 
-    ``known_ns`` is what was returned before. What is known goes on while one of them is unknown, and ends as soon as
-    both are seen and do not contradict each other any more.
+    ``known_ns`` is what was returned before. What is known goes on while one of them is unknown.
     """
     if Activity.UNKNOWN in (one.now.activity, other.now.activity):
         return known_ns
-    if not (_denied(one, other) or _denied(other, one)):
-        return None
-    if known_ns is not None:
-        return known_ns
-    since_ns = max(one.now.since_ns, other.now.since_ns)
-    return since_ns if now_ns - since_ns >= PATIENCE_NS + _longest_ns(one.rules, other.rules) else None
+    since_ns, longest_ns = max(one.now.since_ns, other.now.since_ns), _longest_ns(one.rules, other.rules)
+    if _denied(one, other) or _denied(other, one):
+        proven = now_ns - since_ns >= PATIENCE_NS + longest_ns
+        return since_ns if known_ns is None and proven else known_ns
+    return None if now_ns - since_ns >= longest_ns else known_ns
 
 
 def witness_fault(pair: Pair, since_ns: int, said: tuple[Activity, Activity] | None) -> dict[str, Any]:
-    """Return the data of a contradiction that begins, by what the two ``said``, or that ends, if they say it no more."""
+    """Return the data of a contradiction that begins, by what the two ``said``, or that ends, without."""
     data: dict[str, Any] = {
         "kind": KIND,
         "phase": "end" if said is None else "begin",
@@ -65,7 +64,7 @@ def witness_fault(pair: Pair, since_ns: int, said: tuple[Activity, Activity] | N
     return data
 
 
-def _denied(runner: Testimony, other: Testimony) -> bool:
+def _denied(runner: Statement, other: Statement) -> bool:
     """Return whether one says "running" and the other that it cannot be."""
     if runner.now.activity is not Activity.RUNNING or other.now.activity is Activity.RUNNING:
         return False

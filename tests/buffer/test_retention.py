@@ -87,3 +87,24 @@ def test_the_file_stops_growing_over_ten_years(tmp_path: Path):
     assert sizes[-1] < 1.4 * sizes[17], "after the first 400 days only what is kept for life adds to it"
     assert store.rows("select count(*) from records")[0][0] < 17 * 202 + 120 * 2
     store.close()
+
+
+def test_an_epoch_of_its_beginning_only_is_not_asked_for_again_once_what_came_after_it_is_pruned(tmp_path: Path):
+    store = Store(tmp_path, "box-1")
+    store.begin_epoch(start(0))
+    lone = store.epoch
+    store.close()
+    store = Store(tmp_path, "box-1")
+    for number in (1, 2):
+        at_ns = number * NS_PER_S
+        store.begin_epoch(start(number))
+        with store.write() as change:
+            save_anchor(change, Anchor(BOOT, at_ns, UTC_NS + at_ns, NS_PER_S, "platform:province"))
+            save_events(change, NAME, begin(BOOT, at_ns), (RunSession(at_ns, at_ns + NS_PER_S // 2, 0),))
+    all_acknowledged(store)
+    outbox = Outbox(store, "province")
+    assert outbox.lost_there({}) == (lone, 0)
+    assert prune(store, LATER, ["province"]).records == 1
+    # Going back to it would lead nowhere: nothing before what is pruned is sent again.
+    assert outbox.lost_there({}) == (store.epoch, 0)
+    store.close()

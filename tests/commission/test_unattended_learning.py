@@ -181,4 +181,5 @@ def test_a_mistake_in_learning_is_told_and_watching_goes_on(
         box.watch(FIRST_S)
     assert "it is tried again in an hour" in caplog.text
     box.watch(HOUR_S)
+    box.recorder.checkpoint()
     assert configured_data(store, "ms-1")["rules_origin"] == "learned"

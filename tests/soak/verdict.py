@@ -24,6 +24,7 @@ from truth import NS, truth_problems
 from world import BORN_UTC_NS, World
 
 from instrument_agent.buffer.headfile import read_head
+from instrument_agent.buffer.outbox import PRUNED_SQL
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.anchors import utc_of
@@ -114,7 +115,8 @@ def _settled(state_dir: Path, name: str) -> set[Key]:
 
 
 def _unpruned(state_dir: Path) -> set[Key]:
-    return _keys(state_dir, "select epoch, seq, hash from records where epoch not in (select epoch from roots)")
+    query = f"select epoch, seq, hash from records where epoch not in (select epoch from roots) and id > ({PRUNED_SQL})"
+    return _keys(state_dir, query)
 
 
 def _dead_letters(state_dir: Path, name: str) -> set[Key]:
