@@ -25,7 +25,10 @@ def test_a_port_that_is_not_there_is_unknown_and_recovers_when_it_appears(rig):
     rig.start_agent()
 
     found = rig.until(
-        lambda: (item := rig.instrument("xrd-1")).get("reason") == "driver_unavailable" and item, "the port is missed"
+        lambda: (
+            (item := rig.instrument("xrd-1")).get("reason") == "driver_unavailable" and item["driver"]["error"] and item
+        ),
+        "the port is missed",
     )
     assert found["activity"] == "unknown"
     assert "ttyRS485" in found["driver"]["error"]

@@ -77,6 +77,8 @@ def test_a_slave_that_is_always_behind_never_answers_for_another_register(
             with suppress(DeviceUnavailable):
                 assert ask(line, question, 0.03) == right(question)
         end.answer = own_addresses
+        with suppress(DeviceUnavailable):  # the last of the old answers may still be on its way
+            assert ask(line, ENERGY, PATIENCE_S) == right(ENERGY)
         assert ask(line, ENERGY, PATIENCE_S) == right(ENERGY)
         line.close()
 
