@@ -22,6 +22,7 @@ from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import AgentError, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import LifecycleWord
+from instrument_agent.core.step import live
 from instrument_agent.handover import Order, order_of
 from instrument_agent.hung import HungBuses
 from instrument_agent.notify import Notifier
@@ -129,6 +130,7 @@ class Agent:
         health = {name: item for bus in self.buses.values() for name, item in bus.health().items()}
         watched, last_read = self.recorder.watched(), self._last_read
         boot_id, now_ns = self.clock.boot_id, self.clock.boottime_ns()
+        now = {name: live(item.rules, item.state, now_ns) for name, item in watched.items()}
         return {
             "running": True,
             **snapshot.box(self.config, self.anchoring.known(), last_read, boot_id, now_ns),
@@ -136,7 +138,7 @@ class Agent:
             "storage_error": self.recorder.storage_error,
             "unsaved_changes": self.recorder.unsaved,
             "instruments": [
-                snapshot.instrument_now(item, watched[item.id], self.recorder.live(item.id), health.get(item.id))
+                snapshot.instrument_now(item, watched[item.id], now[item.id], health.get(item.id))
                 | snapshot.standing_now(self.config, item.id, last_read)
                 | self._witnesses.now(item.id)
                 for item in self.config.instruments
