@@ -147,7 +147,7 @@ class Network:
     def records(self, envelope: Mapping[str, Any]) -> Reply:
         """Count a batch and acknowledge all of it."""
         last = envelope["records"][-1]["record"]["seq"]
-        return self._exchange({"epoch": envelope["epoch"], "acked_through": last})
+        return self._exchange({"epoch": envelope["epoch"], "acked_through": last, "rejected": []})
 
     def watermark(self) -> Reply:
         """Count a question."""

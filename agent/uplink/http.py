@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -71,6 +71,8 @@ class HttpTransport:
     ) -> None:
         self._base = f"{url.rstrip('/')}/v1/boxes/{quote(box_id, safe='')}"
         self._session = requests.Session()
+        # Plain http goes to this machine only: a proxy named in the environment would carry the credential elsewhere.
+        self._session.trust_env = urlsplit(url).scheme == "https"
         self._session.auth = _Bearer(credential_file, keys)
         if client_cert is not None:
             certificate, key = client_cert
@@ -186,7 +188,7 @@ def _retry_after_s(response: requests.Response) -> float | None:
         # Both times are the platform's: the box's own wall clock is not trusted.
         wanted = parsedate_to_datetime(header)
         return max(0.0, (wanted - parsedate_to_datetime(response.headers.get("Date", ""))).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # an OverflowError: a year or a zone of twenty digits
         return None
 
 

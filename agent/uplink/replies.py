@@ -15,7 +15,7 @@ LONGEST_RECEIPT = 2000
 
 
 def acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
-    """Return up to which seq of this batch the platform has everything.
+    """Return up to which seq of this batch the platform has everything, or refuses it as ``rejected`` says.
 
     A platform may have more than this batch, if an earlier reply was lost; it cannot have more than ``last_seq``,
     the last one the box ever wrote in this epoch.
@@ -25,11 +25,20 @@ def acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
     """
     body: Mapping[str, Any] = reply.body
     acked = body.get("acked_through")
-    if body.get("epoch") != batch.epoch or type(acked) is not int or not 0 <= acked <= last_seq:
+    good = body.get("epoch") == batch.epoch and type(acked) is int and 0 <= acked <= last_seq
+    if not good or not _names_refusals(body.get("rejected")):
         raise PlatformUnavailable(
             _("the reply does not acknowledge what was sent"), _("the platform does not keep to contract v1")
         )
     return min(acked, batch.entries[-1].seq)
+
+
+def _names_refusals(listed: object) -> bool:
+    """Say whether ``rejected`` is what it must be: where it cannot be read, nobody knows what was stored."""
+    return isinstance(listed, list) and all(
+        isinstance(item, dict) and type(item.get("seq")) is int and isinstance(item.get("reason"), str)
+        for item in listed
+    )
 
 
 def watermarks(reply: Reply) -> dict[str, int] | None:
@@ -49,14 +58,8 @@ def watermarks(reply: Reply) -> dict[str, int] | None:
 
 
 def rejected(reply: Reply) -> list[tuple[int, str]]:
-    """Return seq and reason of each record that was refused."""
-    listed = reply.body.get("rejected")
-    items = listed if isinstance(listed, list) else []
-    return [
-        (item["seq"], str(item.get("reason", "")))
-        for item in items
-        if isinstance(item, dict) and type(item.get("seq")) is int
-    ]
+    """Return seq and reason of each record that was refused; the reply is an acknowledgement."""
+    return [(item["seq"], item["reason"]) for item in reply.body["rejected"]]
 
 
 def receipt(reply: Reply) -> str | None:

@@ -93,6 +93,24 @@ def test_an_acknowledgement_of_another_epoch_is_none(platform: Platform, sender:
     assert has_each_once(platform, sender.store)
 
 
+@pytest.mark.parametrize(
+    "rejected",
+    [None, "all", 7, {"seq": 3}, [3], [{"seq": "3", "reason": "x"}], [{"reason": "x"}], [{"seq": 3}]],
+    ids=str,
+)
+def test_an_acknowledgement_that_does_not_say_what_was_refused_is_none(
+    platform: Platform, sender: Sender, rejected: Any
+) -> None:
+    platform.refuses = {3}
+    records_only(platform, lambda request: acknowledged(request.body["epoch"], 10, rejected))
+    sender.write(9)
+    sender.start(platform.url)
+    sender.clock.await_waiting()
+    assert sender.watermark == 0
+    sender.until_settled()
+    assert list(sender.dead_letters()) == [3], "not taken for stored"
+
+
 def test_an_acknowledgement_that_takes_nothing_is_said_once_and_tried_again(
     platform: Platform, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:

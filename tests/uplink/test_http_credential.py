@@ -84,3 +84,15 @@ def test_none_is_taken_from_a_netrc_file(platform: Platform, tmp_path: Path, mon
     transport.watermark()
     transport.close()
     assert "Authorization" not in platform.requests[0].headers
+
+
+def test_what_is_for_this_machine_goes_through_no_proxy(
+    platform: Platform, bearer: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Platform() as proxy:
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        bearer.watermark()
+        assert proxy.requests == []
+    assert len(platform.requests) == 1

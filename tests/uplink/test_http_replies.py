@@ -121,6 +121,8 @@ def test_a_200_that_is_no_answer_of_a_platform_is_none(
         ("Sun, 22 Nov 2026 08:02:00 GMT", None, None),
         ("Sun, 22 Nov 2026 08:02:00 -0000", "Sun, 22 Nov 2026 08:00:00 GMT", None),
         ("Sun, 99 Nov 2026 08:02:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", None),
+        ("Sun, 22 Nov 99999999999999999999 08:02:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", None),
+        ("Sun, 22 Nov 2026 08:02:00 +99999999999999999999", "Sun, 22 Nov 2026 08:00:00 GMT", None),
         ("Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 22 Nov 2026 08:00:00 GMT", 251_606_966_399.0),
     ],
 )
