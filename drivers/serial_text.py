@@ -1,7 +1,6 @@
 """Instruments that talk in lines of text over a serial port: asked, or only listened to."""
 
 import re
-import select
 import termios
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,8 @@ from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.serial_port import open_port
 from instrument_agent.drivers.text_lines import LineSplitter, Wanted, check_values, wanted
+from instrument_agent.drivers.text_port import TTY_BUFFER, forget, received
+from instrument_agent.drivers.text_questions import Questions
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import Unfit, together
 
@@ -21,12 +22,8 @@ Raw = NewType("Raw", str)
 """Text that may hold control characters, which the config file allows in no plain ``str``."""
 
 LONGEST_TERMINATOR = 8
-SILENCE_S = 0.02
-"""A question is asked after the line was still for so long; what arrives before answers no question of this read."""
 BETWEEN_LINES_S = 0.25
 """An instrument that has been quiet for so long is not in the middle of a line."""
-TTY_BUFFER = 4095
-"""Bytes the kernel keeps for a reader (N_TTY_BUF_SIZE - 1); from then on bytes may be missing."""
 
 # IEEE 488.2, 10.38 and 10.2: these two end in a question mark, and make the device do something.
 ACTING_QUERIES = ("*TST?", "*CAL?")
@@ -75,6 +72,7 @@ class SerialTextDriver:
         check_allowed(self.allow)
         self._wanted: list[Wanted] = [wanted(table) for table in self.values]
         self._queries = self._checked_queries()
+        self._questions = Questions(self.encoding, self._terminator)
         self._port: serial.Serial | None = None
         self._heard = LineSplitter(self._terminator, midway=True)
         self._just_opened = True
@@ -113,7 +111,9 @@ class SerialTextDriver:
         if self._port is None:
             raise DeviceUnavailable(_("the port {port} is not open").format(port=self.port))
         try:
-            return self._ask(self._port, deadline_s) if self._queries else self._listen(self._port, deadline_s)
+            if self._queries:
+                return self._ask(self._port, deadline_s, timeout_s)
+            return self._listen(self._port, deadline_s)
         except (OSError, termios.error) as error:
             raise DeviceUnavailable(
                 _("the port {port} failed: {error}").format(port=self.port, error=error),
@@ -175,33 +175,20 @@ class SerialTextDriver:
                 _('a query ends in "?"; if this one changes nothing on the instrument, name it under allow'),
             )
 
-    def _ask(self, port: serial.Serial, deadline_s: float) -> Mapping[str, Value]:
+    def _ask(self, port: serial.Serial, deadline_s: float, timeout_s: float) -> Mapping[str, Value]:
         found: dict[str, Value] = {}
-        _await_silence(port, deadline_s)
         for query in self._queries:
-            port.write(query.encode(self.encoding) + self._terminator)
-            text = self._text(self._answer(port, query, deadline_s))
+            text = self._text(self._questions.ask(port, query, deadline_s, timeout_s))
             for item in self._wanted:
                 if item.query == query:
                     match = None if text is None else item.search(text)
                     found[item.channel] = None if match is None else item.value(match)
         return found
 
-    def _answer(self, port: serial.Serial, query: str, deadline_s: float) -> bytes:
-        splitter = LineSplitter(self._terminator, midway=False)
-        while data := _received(port, deadline_s):
-            lines = splitter.feed(data)
-            if lines:
-                return lines[0]
-        raise DeviceUnavailable(
-            _("no answer to {query}").format(query=query),
-            _("check the cable, the baud rate and the terminator in the manual of the instrument"),
-        )
-
     def _listen(self, port: serial.Serial, deadline_s: float) -> Mapping[str, Value]:
         # A line that was complete before is as old as the last read; one that has only begun is of now.
         if port.in_waiting >= TTY_BUFFER:
-            _forget(port)
+            forget(port)
             self._heard = LineSplitter(self._terminator, midway=True)
         elif port.in_waiting:
             self._heard.feed(port.read(TTY_BUFFER))
@@ -210,7 +197,7 @@ class SerialTextDriver:
         self._just_opened = False
         found: dict[str, Value] = {}
         lines: list[bytes] = []
-        while len(found) < len(self._wanted) and (data := _received(port, deadline_s)):
+        while len(found) < len(self._wanted) and (data := received(port, deadline_s)):
             lines += (new := self._heard.feed(data))
             for text in map(self._text, new):
                 hits = [(item, item.search(text)) for item in self._wanted] if text is not None else []
@@ -225,7 +212,7 @@ class SerialTextDriver:
     def _join(self, port: serial.Serial, deadline_s: float) -> None:
         """Find out whether the first bytes may be the end of a line: not if the line has been quiet before them."""
         until_s = time.monotonic() + BETWEEN_LINES_S
-        data = _received(port, min(until_s, deadline_s))
+        data = received(port, min(until_s, deadline_s))
         if data:
             self._heard.feed(data)
         elif until_s < deadline_s:
@@ -236,27 +223,3 @@ class SerialTextDriver:
             return line.decode(self.encoding).strip()
         except UnicodeError:
             return None
-
-
-def _forget(port: serial.Serial) -> None:
-    """Throw away a backlog in which bytes may be missing, and what an adapter held back behind it."""
-    port.reset_input_buffer()
-    until_s = time.monotonic() + SILENCE_S
-    while _received(port, until_s):
-        pass
-
-
-def _await_silence(port: serial.Serial, deadline_s: float) -> None:
-    while select.select([port], [], [], SILENCE_S)[0]:
-        port.read(TTY_BUFFER)
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(_("the line does not fall silent"))
-
-
-def _received(port: serial.Serial, deadline_s: float) -> bytes:
-    """Return what arrives next, or nothing at the deadline (of ``time.monotonic``)."""
-    left_s = deadline_s - time.monotonic()
-    if left_s <= 0 or not select.select([port], [], [], left_s)[0]:
-        return b""
-    data: bytes = port.read(TTY_BUFFER)
-    return data

@@ -1,5 +1,7 @@
 """An instrument that is asked in text: its next whole line is the answer, or there is none."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -78,6 +80,47 @@ def test_what_came_before_the_question_is_no_answer_to_it() -> None:
     with asked(lambda query: [b"P=2\n"]) as (instrument, driver):
         instrument.send(b"P=1\nP=")
         assert driver.read(5.0) == {"power_w": 2.0}
+
+
+WATTS = {"channel": "power_w", "unit": "W", "query": "POW?", "pattern": "(.+)"}
+AMPERES = {"channel": "current_a", "unit": "A", "query": "CURR?", "pattern": "(.+)"}
+BOTH = {"power_w": 1500.0, "current_a": 6.5}
+LINES = {b"POW?": b"1500\n", b"CURR?": b"6.5\n"}
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_that_of_the_next_question() -> None:
+    late = threading.Event()
+
+    def answer(query: bytes) -> Iterable[bytes]:
+        assert late.wait(10)
+        return [LINES[query]]
+
+    with asked(answer, values=[WATTS, AMPERES]) as (instrument, driver):
+        with pytest.raises(DeviceUnavailable, match=r"no answer to POW\?"):
+            driver.read(0.25)
+        threading.Timer(0.1, late.set).start()
+        assert driver.read(5.0) == BOTH
+        assert instrument.heard == b"POW?\nPOW?\nCURR?\n"
+
+
+def test_while_an_answer_may_still_come_nothing_else_is_asked_and_then_it_is() -> None:
+    with asked(lambda query: [LINES[query]] if instrument.heard.count(b"POW?") > 1 else []) as (instrument, driver):
+        begun_s = time.monotonic()
+        while instrument.heard != b"POW?\nPOW?\n":
+            with contextlib.suppress(DeviceUnavailable):
+                driver.read(TIMEOUT_S)
+            assert time.monotonic() < begun_s + 10
+        assert time.monotonic() >= begun_s + 4 * TIMEOUT_S
+
+
+def test_an_instrument_that_sends_the_question_back_has_not_answered_yet() -> None:
+    def answer(query: bytes) -> Iterable[bytes]:
+        yield query + b"\r\n"
+        time.sleep(0.05)  # longer than the line must be silent before a question
+        yield LINES[query]
+
+    with asked(answer, values=[WATTS, AMPERES]) as (_instrument, driver):
+        assert driver.read(5.0) == BOTH
 
 
 def test_a_line_that_does_not_fall_silent_in_time_is_not_asked() -> None:
