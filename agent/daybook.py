@@ -1,7 +1,8 @@
 """Closes calendar days: once its end is known and settled, a day becomes a record and is never opened again."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from instrument_agent.buffer.books import anchors, changes_of_hands, configured_data
@@ -11,6 +12,7 @@ from instrument_agent.buffer.calendar_days import (
     NextDay,
     boot_spans,
     intervals_between,
+    last_summary,
     midnight,
     next_day,
     save_day,
@@ -23,18 +25,26 @@ from instrument_agent.core.days import (
     Stretch,
     boot_moment,
     clipped,
+    counted_span,
     daily_summary,
     day_sums,
     idle_after,
     local_day,
-    midnights,
     shares_before,
 )
-from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.readings import NS_PER_S, UnknownReason
 from instrument_agent.core.step import State
 
 KNOWN_TO_NS = 60 * NS_PER_S
-"""A day is closed once the UTC of its end is known this well."""
+"""A day is closed once the UTC of its end is known this well, or will never be known better."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A day to count next, and when it begins and ends in UTC."""
+
+    next: NextDay
+    utc_ns: tuple[int, int]
 
 
 class Daybook:
@@ -53,29 +63,39 @@ class Daybook:
     def _close_instrument(self, instrument_id: str, state: State) -> int:
         closed = 0
         # Nearly every look finds nothing due, so looking reads no more than the anchors of this boot.
-        here = _clock_of(anchors(self._store, state.boot_id), state.boot_id)
-        while (due := self._due(instrument_id, state, here)) is not None:
+        known = anchors(self._store, state.boot_id)
+        while (due := self._due(instrument_id, state, known)) is not None:
             self._close(instrument_id, state, anchors(self._store), due)
             closed += 1
         return closed
 
-    def _due(self, instrument_id: str, state: State, here: Callable[[int], Utc | None]) -> NextDay | None:
+    def _due(self, instrument_id: str, state: State, known: list[Anchor]) -> _Due | None:
         """Return the next day of an instrument if its end has passed, is settled and is known well enough."""
+        here = _clock_of(known, state.boot_id)
         settled = here(state.line.settled_ns)
-        if settled is None:
+        due = self._next(instrument_id, state)
+        if settled is None or due is None or settled.utc_ns - settled.error_ns < due.utc_ns[1]:
             return None
+        began_ns = self._span(instrument_id, state)[0]
+        ended_ns = boot_moment(here, due.utc_ns[1], state.line.settled_ns)
+        ended = here(ended_ns)
+        # Only an anchor that comes after the last one tells more: an end that lies before that, or in a boot that is
+        # over, will never be known better than it is now.
+        open_yet = ended_ns > max(began_ns, *(anchor.boottime_ns for anchor in known))
+        unsure = ended is not None and open_yet and ended.error_ns > KNOWN_TO_NS
+        return None if unsure else due
+
+    def _next(self, instrument_id: str, state: State) -> _Due | None:
+        """Return the next day to count; it begins where the last one ended, whatever zone the box was in then."""
         following = next_day(self._store, instrument_id) or self._first(instrument_id, state)
         if following is None:
             return None
-        end_utc_ns = midnights(following.day, self._zone)[1]
-        if settled.utc_ns - settled.error_ns < end_utc_ns:
-            return None
-        began_ns = self._span(instrument_id, state)[0]
-        ended_ns = boot_moment(here, end_utc_ns, state.line.settled_ns)
-        ended = here(ended_ns)
-        # In a boot that is over the end will never be known better than it is now.
-        unsure = ended is not None and ended_ns > began_ns and ended.error_ns > KNOWN_TO_NS
-        return None if unsure else following
+        last = last_summary(self._store, instrument_id)
+        before = None
+        if last is not None and following.day == date.fromisoformat(last["day"]) + timedelta(days=1):
+            before = date.fromisoformat(last["day"]), ZoneInfo(last["zone"])
+        day, *utc_ns = counted_span(following.day, self._zone, before)
+        return _Due(replace(following, day=day), (utc_ns[0], utc_ns[1]))
 
     def _first(self, instrument_id: str, state: State) -> NextDay | None:
         """Return the day on which watching began, as far as any boot can tell."""
@@ -87,24 +107,27 @@ class Daybook:
                 return NextDay(local_day(began.utc_ns, self._zone), span.first_epoch_number, Idle())
         return None
 
-    def _close(self, instrument_id: str, state: State, known: list[Anchor], due: NextDay) -> None:
-        start_utc_ns, end_utc_ns = midnights(due.day, self._zone)
+    def _close(self, instrument_id: str, state: State, known: list[Anchor], due: _Due) -> None:
+        day, (start_utc_ns, end_utc_ns) = due.next.day, due.utc_ns
         stretches: list[tuple[str, Stretch]] = []
-        first_number = due.first_epoch_number
-        for span in boot_spans(self._store, instrument_id, due.first_epoch_number):
-            stretch = self._stretch(instrument_id, state, span, known, (start_utc_ns, end_utc_ns))
+        first_number, dark = due.next.first_epoch_number, UnknownReason.POWER_LOSS
+        for span in boot_spans(self._store, instrument_id, first_number):
+            stretch = self._stretch(instrument_id, state, span, known, due.utc_ns)
             if stretch is not None:
-                stretches.append((span.boot_id, stretch))
+                stretches.append((span.boot_id, replace(stretch, dark=dark)))
+                dark = UnknownReason.POWER_LOSS
                 first_number = span.first_epoch_number if stretch.begin_utc_ns < end_utc_ns else first_number
+            elif span.begin_ns is not None:
+                dark = UnknownReason.UNDATED
         sums = day_sums(start_utc_ns, end_utc_ns, [stretch for _boot_id, stretch in stretches])
-        idle = idle_after(due.idle, sums)
-        data = daily_summary(due.day, self._zone_name, sums, idle, self._levels_days)
+        idle = idle_after(due.next.idle, sums)
+        data = daily_summary(day, self._zone_name, sums, idle, self._levels_days)
         # How much its figures may be relied on: the origin of the rules at the time the day is closed.
         origin = configured_data(self._store, instrument_id).get("rules_origin")
         data |= {} if origin is None else {"rules_origin": origin}
         shares = shares_before(start_utc_ns, stretches, changes_of_hands(self._store, instrument_id))
         data |= {"before_transfers": shares} if shares else {}
-        following = NextDay(due.day + timedelta(days=1), first_number, idle)
+        following = NextDay(day + timedelta(days=1), first_number, idle)
         with self._store.write() as change:
             save_day(change, instrument_id, (state.boot_id, state.latest_ns), data, following)
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from instrument_agent.buffer.books import INTERVAL_COLUMNS, checked_interval, epochs
-from instrument_agent.buffer.chain import records_of
+from instrument_agent.buffer.chain import newest_of, records_of
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
@@ -152,6 +152,16 @@ def intervals_between(source: Readable, instrument_id: str, boot_id: str, from_n
         (instrument_id, boot_id, to_ns, from_ns),
     )
     return [checked_interval(row) for row in rows]
+
+
+def last_summary(source: Readable, instrument_id: str) -> dict[str, Any] | None:
+    """Return the data of the newest daily summary of an instrument; None if there is none.
+
+    Raises:
+        StoreDamaged: it is not what was written.
+    """
+    found = newest_of(source, RecordType.DAILY_SUMMARY, instrument_id)
+    return None if found is None else dict(found["data"])
 
 
 def daily_summaries(source: Readable, instrument_id: str | None = None) -> list[dict[str, Any]]:

@@ -88,6 +88,19 @@ def records_of(source: Readable, type_: RecordType, instrument_id: str | None = 
     return [checked_record(row) for row in rows]
 
 
+def newest_of(source: Readable, type_: RecordType, instrument_id: str) -> dict[str, Any] | None:
+    """Return the newest record of a type of an instrument; None if there is none.
+
+    Raises:
+        StoreDamaged: it is not what was written.
+    """
+    rows: list[Any] = source.rows(
+        f"select {COLUMNS} from records where type = ? and instrument_id = ? order by id desc limit 1",  # noqa: S608
+        (type_.value, instrument_id),
+    )
+    return checked_record(rows[0]) if rows else None
+
+
 def stands_for(record: dict[str, Any], digest: str) -> str:
     """Return the hash the next record names: a record's own, or that of the lost record whose place it marks."""
     lost: str = record["data"].get("lost_hash", "") if record["data"].get("kind") == "record_lost" else ""

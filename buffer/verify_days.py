@@ -6,7 +6,7 @@ closed, and comes out the same to the millisecond.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -28,10 +28,10 @@ from instrument_agent.core.days import (
     Idle,
     Stretch,
     clipped,
+    counted_span,
     day_sums,
     idle_after,
     local_day,
-    midnights,
     shares_before,
 )
 from instrument_agent.core.errors import StoreDamaged
@@ -60,6 +60,7 @@ class Counted:
     """The last day of an instrument that was counted, and from which epoch on the next one needs boots, if sure."""
 
     day: date
+    zone: ZoneInfo
     idle: Idle
     first_epoch_number: int
     sure: bool
@@ -125,11 +126,15 @@ class DayProof:
         """Take a ``daily_summary`` record at its place in the log."""
         data, name = record["data"], record["instrument_id"]
         place = {"instrument": name, "day": data["day"]}
-        day, last = date.fromisoformat(data["day"]), self._counted.get(name)
+        day, zone, last = date.fromisoformat(data["day"]), ZoneInfo(data["zone"]), self._counted.get(name)
         idle = Idle(data["days_not_powered"], data["unknown_days"])
-        self._look_before(record, day, last)
+        expected, *day_ns = _after(last, zone) if last else counted_span(day, zone, None)
+        follows = last is not None and day == expected
+        self._look_before(record, day, expected if last else self._first_day(record))
         self._torn = False
-        found = self._worked_out(id_, record, last.first_epoch_number if last else 0)
+        if day != expected:
+            day_ns = list(counted_span(day, zone, None)[1:])
+        found = self._worked_out(id_, record, (day_ns[0], day_ns[1]), last.first_epoch_number if last else 0)
         if not _adds_up(data):
             self._differs(_("{instrument}, {day}: the sums of the day do not add up").format(**place))
         elif not self._level_fits(data):
@@ -142,12 +147,12 @@ class DayProof:
             self._report.unproven["days"] += 1
         elif not _same(data, found[0]) or data.get("before_transfers", []) != found[2]:
             self._doubt(id_, _("{instrument}, {day}: the intervals give other sums").format(**place))
-        elif last is not None and day == last.day + timedelta(days=1) and idle_after(last.idle, found[0]) != idle:
+        elif last is not None and follows and idle_after(last.idle, found[0]) != idle:
             self._differs(_("{instrument}, {day}: the days without power are miscounted").format(**place))
         else:
             self._report.proven["days"] += 1
         first_number = found[1] if found else (last.first_epoch_number if last else 0)
-        self._counted[name] = Counted(day, idle, first_number, sure=found is not None)
+        self._counted[name] = Counted(day, zone, idle, first_number, sure=found is not None)
 
     def finish(self, source: Readable, *, whole: bool) -> None:
         """Compare what is to be counted next with the last summaries; ``whole``: none of them was lost."""
@@ -168,26 +173,25 @@ class DayProof:
         for sentence in self._late if whole else ():
             self._differs(sentence)
 
-    def _look_before(self, record: dict[str, Any], day: date, last: Counted | None) -> None:
+    def _look_before(self, record: dict[str, Any], day: date, expected: date | None) -> None:
         """Note what is amiss unless the log tells of a loss: a day that is missing before this one, another origin."""
         data, name = record["data"], record["instrument_id"]
-        before = self._day_before_first(record) if last is None else last.day
-        if before is not None and day > before + timedelta(days=1):
+        if expected is not None and day > expected:
             sentence = _("{instrument}: no summary tells of the days from {first} to {last}")
-            first, newest = before + timedelta(days=1), day - timedelta(days=1)
-            self._late.append(sentence.format(instrument=name, first=first, last=newest))
+            newest = day - timedelta(days=1)
+            self._late.append(sentence.format(instrument=name, first=expected, last=newest))
         if data.get("rules_origin") != self._origins.get(name):
             sentence = _("{instrument}, {day}: the origin of its rules is not that of its configuration")
             self._late.append(sentence.format(instrument=name, day=data["day"]))
 
-    def _day_before_first(self, record: dict[str, Any]) -> date | None:
-        """Return the day before the one on which watching began, by what is left; None if no boot can tell."""
+    def _first_day(self, record: dict[str, Any]) -> date | None:
+        """Return the day on which watching began, by what is left; None if no boot can tell."""
         name, zone = record["instrument_id"], ZoneInfo(record["data"]["zone"])
         for boot_id in self._boots:
             chain = self._books.get((name, boot_id))
             if chain and boot_id in self._anchors:
                 began_ns = Sights(self._anchors[boot_id]).utc(chain[0].start_ns).utc_ns
-                return local_day(began_ns + FAR_NS, zone) - timedelta(days=1)
+                return local_day(began_ns + FAR_NS, zone)
         return None
 
     def _level_fits(self, data: Mapping[str, Any]) -> bool:
@@ -206,22 +210,26 @@ class DayProof:
         else:
             self._differs(sentence)
 
-    def _worked_out(self, id_: int, record: dict[str, Any], from_number: int) -> Worked | None:
+    def _worked_out(self, id_: int, record: dict[str, Any], day_ns: tuple[int, int], from_number: int) -> Worked | None:
         """Return what a day comes to and which epoch the next one begins with; None if what that needs is gone."""
-        data, name = record["data"], record["instrument_id"]
-        day_ns = midnights(date.fromisoformat(data["day"]), ZoneInfo(data["zone"]))
+        name = record["instrument_id"]
         if not self._books.get((name, record["boot_id"])):
             return None  # the boot it was counted in ended before anything was settled, or is pruned
         stretches: list[tuple[str, Stretch]] = []
         begins: tuple[str, int] | None = None
         first_number, through = from_number, self._numbers.get(record["epoch"], 0)
+        dark = UnknownReason.POWER_LOSS
         for boot_id, (number, newest) in self._boots.items():
             chain = self._books.get((name, boot_id))
-            if number <= through and newest >= from_number and chain and boot_id in self._anchors:
+            if number <= through and newest >= from_number and chain:
+                if boot_id not in self._anchors:
+                    dark = UnknownReason.UNDATED
+                    continue
                 stretch = self._stretch(id_, boot_id, chain, day_ns)
                 if stretch is None:
                     return None
-                stretches.append((boot_id, stretch))
+                stretches.append((boot_id, replace(stretch, dark=dark)))
+                dark = UnknownReason.POWER_LOSS
                 begins = begins or (boot_id, chain[0].start_ns // NS_PER_MS)
                 first_number = number if stretch.begin_utc_ns < day_ns[1] else first_number
         cut_off = self._pruned or begins != self._watched_from.get(name, begins)
@@ -253,6 +261,11 @@ class DayProof:
                 yield checked_midnight(row)
             except StoreDamaged as error:
                 self._differs(str(error))
+
+
+def _after(last: Counted, zone: ZoneInfo) -> tuple[date, int, int]:
+    """Return the day that follows, and its span, in the zone the box was in by then."""
+    return counted_span(last.day + timedelta(days=1), zone, (last.day, last.zone))
 
 
 def _adds_up(data: Mapping[str, Any]) -> bool:

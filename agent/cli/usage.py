@@ -1,5 +1,6 @@
 """``instrument-agent usage``: hours by calendar day or month, as the daily summaries have them."""
 
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ COLUMNS = (
     "instrument_id",
     "period",
     "days",
+    "period_days",
     *(f"{name}_s" for name in COUNTED),
     "coverage",
     "days_not_powered",
@@ -56,17 +58,22 @@ def usage(
             _("there is no instrument {name} in {path}").format(name=instrument, path=config_path),
             _("it has: {names}").format(names=", ".join(names)),
         )
-    rows = list(usage_rows(days, by_day=by_day))
+    rows = list(usage_rows(days, (start, stop), by_day=by_day))
     if form == "json":
         click.echo(as_json(rows))
     elif form == "csv":
         click.echo(as_csv(rows, COLUMNS))
     else:
-        _print_table(rows)
+        _print_table(rows, by_day=by_day)
+        _say_what_is_missing(days, stop, names if instrument is None else [instrument])
 
 
-def usage_rows(days: Iterable[dict[str, Any]], *, by_day: bool) -> Iterable[dict[str, Any]]:
-    """Yield a row for each instrument and period, in seconds; the idle streak is that of its last day."""
+def usage_rows(days: Iterable[dict[str, Any]], asked: tuple[date, date], *, by_day: bool) -> Iterable[dict[str, Any]]:
+    """Yield a row for each instrument and period, in seconds; the idle streak is that of its last day.
+
+    ``period_days`` is how many days the period has within the first and last day that were ``asked`` for: of those
+    that are not among ``days``, the row says nothing.
+    """
     periods: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for record in days:
         period = record["data"]["day"] if by_day else record["data"]["day"][:7]
@@ -77,10 +84,32 @@ def usage_rows(days: Iterable[dict[str, Any]], *, by_day: bool) -> Iterable[dict
             "instrument_id": instrument_id,
             "period": period,
             "days": len(members),
+            "period_days": 1 if by_day else _days_of_month(period, asked),
             **{f"{name}_s": milliseconds / 1000 for name, milliseconds in sums_ms.items()},
             "coverage": round(1 - sums_ms["unknown"] / sums_ms["length"], 6),
             **{key: members[-1][key] for key in ("days_not_powered", "unknown_days", "idle_level")},
         }
+
+
+def _days_of_month(month: str, asked: tuple[date, date]) -> int:
+    first = date.fromisoformat(f"{month}-01")
+    last = first.replace(day=monthrange(first.year, first.month)[1])
+    return (min(last, asked[1]) - max(first, asked[0])).days + 1
+
+
+def _say_what_is_missing(days: Iterable[dict[str, Any]], stop: date, names: Sequence[str]) -> None:
+    """Say up to which day each instrument is counted, unless that is all that was asked for."""
+    last = {record["instrument_id"]: _day_of(record) for record in days}  # they come in their order
+    by_day: dict[date | None, list[str]] = {}
+    for name in sorted({*names, *last}):
+        by_day.setdefault(last.get(name), []).append(name)
+    nothing = by_day.pop(None, None) if last else None
+    if nothing:
+        click.echo(_("{names}: no day in this range is closed").format(names=", ".join(nothing)), err=True)
+    for day, counted in by_day.items():
+        if day is not None and day < stop:
+            sentence = _("{names}: counted through {day}; what came after it is in none of these figures")
+            click.echo(sentence.format(names=", ".join(counted), day=day), err=True)
 
 
 def _day(text: str | None) -> date | None:
@@ -96,7 +125,7 @@ def _day_of(record: dict[str, Any]) -> date:
     return date.fromisoformat(record["data"]["day"])
 
 
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]], *, by_day: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -106,11 +135,14 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for title in (_("instrument"), _("period")):
         table.add_column(title, no_wrap=True)
+    if not by_day:
+        table.add_column(_("days"), justify="right", no_wrap=True)
     for title in (_("powered"), _("running"), _("standby"), _("off"), _("unknown"), _("coverage"), _("idle days")):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         spent = (_hours(row[f"{name}_s"]) for name in ("powered", "running", "standby", "off", "unknown"))
-        table.add_row(row["instrument_id"], row["period"], *spent, words.percent(row["coverage"]), _idle(row))
+        days = [] if by_day else [f"{row['days']}/{row['period_days']}"]
+        table.add_row(row["instrument_id"], row["period"], *days, *spent, words.percent(row["coverage"]), _idle(row))
     # A figure that is cut off is worse than a line that is too long; nothing cuts what goes into a file.
     needed = Console(width=1000).measure(table).maximum
     Console(width=max(Console().width, needed)).print(table)

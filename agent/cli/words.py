@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import floor
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,7 @@ def reason_word(reason: str | None) -> str:
         UnknownReason.NOT_CALIBRATED: _("no thresholds yet"),
         UnknownReason.NOT_POLLED: _("not read yet"),
         UnknownReason.NOT_WATCHED: _("not watched yet"),
+        UnknownReason.UNDATED: _("the box had no power, or was on without knowing the time"),
         UnknownReason.STORAGE_FAULT: _("it could not be written down"),
     }
     return words[UnknownReason(reason)]
@@ -73,8 +75,8 @@ def own_name(instrument: Mapping[str, str]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share of 1 in percent; a dash where there is nothing to take a share of."""
-    return NOTHING if share is None else f"{100 * share:.1f} %"
+    """Return a share of 1 in percent, cut and not rounded up to a whole; a dash where there is none to be taken."""
+    return NOTHING if share is None else f"{floor(round(1000 * share, 6)) / 10:.1f} %"
 
 
 def reading(values: Mapping[str, object]) -> str:

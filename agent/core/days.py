@@ -2,11 +2,12 @@
 
 The ledger is kept on boot clocks; people count local days. A day takes from each boot what lies between its two
 midnights, worked out once per boot and midnight, so that no second is in two days. Time between two boots is unknown:
-the box had no power. What is left to the day's length is the clock's residual, signed and shown.
+the box had no power, or was on without ever learning the time, or did not watch this instrument. What is left to the
+day's length is the clock's residual, signed and shown.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
@@ -20,11 +21,15 @@ KNOWN_COVERAGE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One boot: where its chain begins and ends in UTC, and what of the chain lies inside the day."""
+    """One boot: where its chain begins and ends in UTC, and what of the chain lies inside the day.
+
+    ``dark`` is why nothing dated is known of the time before it, back to the last dated boot.
+    """
 
     begin_utc_ns: int
     end_utc_ns: int
     inside: tuple[Interval, ...]
+    dark: UnknownReason = UnknownReason.POWER_LOSS
 
 
 @dataclass(slots=True)
@@ -60,6 +65,21 @@ def midnights(day: date, zone: tzinfo) -> tuple[int, int]:
     return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
 
 
+def counted_span(day: date, zone: tzinfo, before: tuple[date, tzinfo] | None) -> tuple[date, int, int]:
+    """Return the day to count, and the UTC (ns since 1970) at which it begins and ends.
+
+    It begins where the day ``before`` it ended, also if that was a day of another zone: no second is lost between two
+    zones, or counted in both. A day that is over by then is left out.
+    """
+    start_ns, end_ns = midnights(day, zone)
+    if before is None:
+        return day, start_ns, end_ns
+    start_ns = midnights(*before)[1]
+    while end_ns <= start_ns:
+        day, end_ns = day + timedelta(days=1), midnights(day + timedelta(days=1), zone)[1]
+    return day, start_ns, end_ns
+
+
 def local_day(utc_ns: int, zone: tzinfo) -> date:
     """Return the local day of a moment."""
     return datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC).astimezone(zone).date()
@@ -85,14 +105,16 @@ def clipped(chain: Iterable[Interval], from_ns: int, to_ns: int) -> tuple[Interv
 def day_sums(start_utc_ns: int, end_utc_ns: int, stretches: Sequence[Stretch]) -> DaySums:
     """Return the sums of one day from the boots that touch it, in order."""
     sums = DaySums(end_utc_ns - start_utc_ns)
-    dark_from_ns, reason = start_utc_ns, UnknownReason.NOT_WATCHED
-    for stretch in stretches:
+    dark_from_ns = start_utc_ns
+    for number, stretch in enumerate(stretches):
         dark_to_ns = min(stretch.begin_utc_ns, end_utc_ns)
         if dark_to_ns > dark_from_ns:
+            first = number == 0 and stretch.dark is UnknownReason.POWER_LOSS
+            reason = UnknownReason.NOT_WATCHED if first else stretch.dark
             sums.add(Activity.UNKNOWN, reason, dark_to_ns - dark_from_ns)
         for item in stretch.inside:
             sums.add(item.activity, item.reason, item.end_ns - item.start_ns)
-        dark_from_ns, reason = max(dark_from_ns, stretch.end_utc_ns), UnknownReason.POWER_LOSS
+        dark_from_ns = max(dark_from_ns, stretch.end_utc_ns)
     return sums
 
 
@@ -111,7 +133,7 @@ def shares_before(
         if not inside or not inside[0].start_ns <= at_ns <= inside[-1].end_ns:
             continue
         last = through[-1]
-        through[-1] = Stretch(last.begin_utc_ns, last.end_utc_ns, clipped(inside, inside[0].start_ns, at_ns))
+        through[-1] = replace(last, inside=clipped(inside, inside[0].start_ns, at_ns))
         spent_ms = _in_ms(day_sums(start_utc_ns, max(start_utc_ns, last.begin_utc_ns), through))
         shares.append({"boot_id": boot_id, "at_ms": at_ns // NS_PER_MS, **spent_ms})
     return shares

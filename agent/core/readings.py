@@ -38,6 +38,7 @@ class UnknownReason(StrEnum):
     NOT_CALIBRATED = "not_calibrated"
     NOT_POLLED = "not_polled"
     NOT_WATCHED = "not_watched"
+    UNDATED = "undated"
     STORAGE_FAULT = "storage_fault"
 
 

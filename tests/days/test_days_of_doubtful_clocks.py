@@ -1,0 +1,95 @@
+"""Days of a box that learned the time late, not in every boot, or that was told another zone: no second is lost."""
+
+from pathlib import Path
+
+import pytest
+from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, adds_up
+
+from instrument_agent.buffer.books import save_anchor, save_state
+from instrument_agent.buffer.verify import verify
+from instrument_agent.core.anchors import Anchor
+from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.daybook import Daybook
+
+H = 3_600_000
+TURN_MS = H // 6  # between two polls
+
+
+def proven(box: Calendar) -> int:
+    """Return how many days verify proves; there must be no difference."""
+    with box.store.write() as change:
+        save_state(change, "xrd-1", box.state)
+    report = verify(box.store, None)
+    assert report.differences == []
+    return report.proven["days"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hours"),
+    [
+        ("Asia/Shanghai", "UTC", [24, 24, 32, 24]),
+        ("UTC", "Asia/Shanghai", [24, 24, 16, 24]),
+        ("Etc/GMT+12", "Etc/GMT-14", [24, 24, 22, 24]),  # 26 hours back: a whole day is left out
+    ],
+)
+def test_a_box_that_is_told_another_zone_loses_no_hour_and_counts_none_twice(
+    tmp_path: Path, before: str, after: str, hours: list[int]
+):
+    box = Calendar(tmp_path, "2026-03-01T12:00", zone=before)
+    box.until("2026-03-02T12:30", RUN_W)
+    box.anchor()
+    box.until("2026-03-03T12:30" if before == "Etc/GMT+12" else "2026-03-04T00:30", RUN_W)
+    first = len(box.close())
+    box.daybook = Daybook(box.store, after, (1, 2, 3))
+    box.until("2026-03-08T00:30", RUN_W)
+    days = box.close()
+    lengths = [day["length_ms"] // H for day in days[first - 2 : first + 2]]
+    assert lengths == hours
+    assert all(adds_up(day) for day in days)
+    watched_ms = sum(day["running_ms"] for day in days)
+    unseen_ms = sum(day["unknown_ms"] for day in days)
+    assert watched_ms + unseen_ms == sum(day["length_ms"] for day in days)
+    assert unseen_ms <= 24 * H + TURN_MS, "only what lies before watching began"
+    assert proven(box) == len(days)
+
+
+def test_days_whose_end_will_never_be_known_better_do_not_wait_for_the_next_boot(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.boot(box.now_s, anchored=False)
+    box.until("2026-03-12T17:00", OFF_W)  # 11 days: the first midnights are known to 86 s only
+    assert box.close() == []
+    box.anchor()
+    assert len(box.close()) == 11
+    box.until("2026-03-14T17:00", OFF_W)
+    assert len(box.close()) == 13
+    assert proven(box) == 13
+
+
+def test_clocks_that_disagree_for_long_do_not_hold_up_the_days(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    for day in range(2, 6):
+        box.until(f"2026-03-0{day}T17:00", STANDBY_W)
+        late = Anchor(box.boot_id, box._ns(), (box.now_s + 300) * NS_PER_S, NS_PER_S, "ntp")
+        with box.store.write() as change:
+            save_anchor(change, late)
+        box.anchor()
+        box.close()
+    days = box.close()
+    assert len(days) == 4
+    assert proven(box) == 4
+
+
+def test_a_boot_that_never_learned_the_time_is_not_told_as_power_loss(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-02T00:00", STANDBY_W)
+    box.boot(box.now_s + 3600, anchored=False)
+    box.until("2026-03-02T07:00", STANDBY_W)
+    box.boot(box.now_s + 3600)
+    box.until("2026-03-02T10:00", STANDBY_W)
+    box.boot(box.now_s + 3600)
+    box.until("2026-03-02T17:00", STANDBY_W)
+    (day,) = box.close()
+    assert day["unknown_reasons_ms"]["undated"] == 8 * H
+    assert day["unknown_reasons_ms"]["power_loss"] == pytest.approx(H, abs=3 * TURN_MS)
+    assert adds_up(day)
+    assert proven(box) == 1
