@@ -1,7 +1,7 @@
 """The agent's local socket: one line of JSON asks, one line answers.
 
 The running agent owns the ports and the database, so a command that needs either asks it here. Who may open the
-socket (mode 0660) may ask.
+socket (mode 0660) may ask. The answer is in the language of whoever asks, also where it tells of what was earlier.
 """
 
 import json
@@ -11,12 +11,12 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from instrument_agent.core.errors import AgentError
-from instrument_agent.i18n import _
+from instrument_agent.i18n import LANGUAGES, _, again, language, speaking, why
 from instrument_agent.rights import join_hint, refuse_open_folder
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,7 @@ class ControlServer:
             self._server = _listening(self._path)
         except OSError as error:
             raise AgentError(
-                _("the runtime directory {path} cannot be used: {error}").format(
-                    path=runtime_dir, error=error.strerror or error
-                ),
+                _("the runtime directory {path} cannot be used: {error}").format(path=runtime_dir, error=why(error)),
                 _("create it and give it to the user the agent runs as, or set box.runtime_dir"),
             ) from error
         self._server.answers = answers
@@ -86,7 +84,7 @@ def ask(runtime_dir: Path, request: Mapping[str, Any]) -> Any:  # JSON
             connection.settimeout(ANSWER_WITHIN_S)
             connection.connect(str(runtime_dir / SOCKET_NAME))
             with connection.makefile("rwb") as stream:
-                stream.write(json.dumps(request).encode() + b"\n")
+                stream.write(json.dumps({"language": language(), **request}).encode() + b"\n")
                 stream.flush()
                 answer = json.loads(stream.readline())
     except PermissionError as error:
@@ -133,13 +131,19 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             request = json.loads(line)
             handler = self.server.answers[request["do"]]
+            asked_in = request.get("language")
         except (ValueError, KeyError, TypeError, RecursionError):
             return json.dumps({"error": _("the request is not understood")})
+        with speaking(asked_in) if asked_in in LANGUAGES else nullcontext():
+            return self._answered(request, handler)
+
+    @staticmethod
+    def _answered(request: Mapping[str, Any], handler: Callable[[Mapping[str, Any]], Any]) -> str:
         try:
-            return json.dumps({"answer": handler(request)}, ensure_ascii=False, allow_nan=False)
+            return json.dumps({"answer": again(handler(request))}, ensure_ascii=False, allow_nan=False)
         except AgentError as error:
             log.info("%s was refused: %s", request["do"], error)
-            return json.dumps({"error": str(error), "hint": error.hint}, ensure_ascii=False)
+            return json.dumps(again({"error": str(error), "hint": error.hint}), ensure_ascii=False)
         except Exception as error:
             log.exception("answering %r failed", request["do"])
             return json.dumps({"error": str(error) or type(error).__name__})

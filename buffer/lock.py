@@ -33,7 +33,7 @@ class StateLock:
             raise StoreUnavailable(str(error), error.hint) from error
         except OSError as error:
             raise StoreUnavailable(
-                _("the state directory {path} cannot be used: {error}").format(path=state_dir, error=error.strerror),
+                _("the state directory {path} cannot be used: {error}").format(path=state_dir, error=error),
                 _("create it and give it to the user the agent runs as, or set box.state_dir"),
             ) from error
         try:

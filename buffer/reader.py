@@ -144,7 +144,7 @@ def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
 def disk_fails(state_dir: Path, error: OSError) -> StoreUnavailable:
     """Return the error of a disk that takes nothing."""
     return StoreUnavailable(
-        _("the disk of {path} takes nothing: {error}").format(path=state_dir, error=error.strerror),
+        _("the disk of {path} takes nothing: {error}").format(path=state_dir, error=error),
         _("look at the card and at what the system log says of it"),
     )
 

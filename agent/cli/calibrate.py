@@ -166,7 +166,7 @@ def _draw(found: "Lesson", path: Path) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise AgentError(
-            _("{path} cannot be written: {error}").format(path=path, error=error.strerror),
+            _("{path} cannot be written: {error}").format(path=path, error=error),
             _("choose a folder you may write to"),
         ) from error
     click.echo(_("picture: {path}").format(path=path))

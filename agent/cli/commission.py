@@ -190,6 +190,6 @@ def _report(config: "Config", walk: "Walk", lessons: Mapping[str, "Lesson"], fol
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise AgentError(
-            _("the report cannot be written: {error}").format(error=error.strerror), _("name another --output")
+            _("the report cannot be written: {error}").format(error=error), _("name another --output")
         ) from error
     click.echo(_("report: {path}").format(path=folder / REPORTS[0]))

@@ -96,7 +96,7 @@ def export_letters(config_path: Path, destination: str | None, output: Path) -> 
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise AgentError(
-            _("the file {path} cannot be written: {error}").format(path=output, error=error.strerror),
+            _("the file {path} cannot be written: {error}").format(path=output, error=error),
             _("choose another file"),
         ) from error
     click.echo(_("{count} records: {path}").format(count=len(lines), path=output))

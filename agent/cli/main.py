@@ -53,7 +53,7 @@ def _told() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputFailed(_("the output cannot be written: {error}").format(error=error.strerror)) from error
+        raise OutputFailed(_("the output cannot be written: {error}").format(error=error)) from error
 
 
 class LazyGroup(click.Group):

@@ -39,6 +39,6 @@ def metrics(config_path: Path, textfile: Path | None) -> None:
     except OSError as error:
         new.unlink(missing_ok=True)
         raise AgentError(
-            _("{path} cannot be written: {error}").format(path=textfile, error=error.strerror),
+            _("{path} cannot be written: {error}").format(path=textfile, error=error),
             _("make the directory, and let this user write there"),
         ) from error

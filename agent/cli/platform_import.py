@@ -44,7 +44,7 @@ def import_report(database: str, file: Path, receipt: Path | None, unsigned: boo
         path.write_text(json.dumps(given, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise AgentError(
-            _("the file {path} cannot be written: {error}").format(path=path, error=error.strerror),
+            _("the file {path} cannot be written: {error}").format(path=path, error=error),
             _("choose another file"),
         ) from error
     click.echo(

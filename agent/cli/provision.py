@@ -74,6 +74,7 @@ def provision(
 def _provision(task: "Provisioning") -> None:
     """Do all steps, and tell what came of it: on the card, and to whoever called."""
     from instrument_agent.provision.home import unwritable
+    from instrument_agent.provision.trial import in_each_language
     from instrument_agent.provision.verdict import Facts, Outcome, verdict
 
     try:
@@ -82,8 +83,8 @@ def _provision(task: "Provisioning") -> None:
                 log.info("%s: %s", task.card.folder, step)
     except (AgentError, OSError) as caught:
         error = unwritable(task.home.config, caught) if isinstance(caught, OSError) else caught
-        said = [f"{error} ({error.hint})"]
-        _tell(task, verdict(Facts(Outcome.REFUSED, "", mistakes={"zh": said, "en": said})))
+        said = {language: [line] for language, line in in_each_language(error).items()}
+        _tell(task, verdict(Facts(Outcome.REFUSED, "", mistakes=said)))
         raise error from caught
     if task.facts is None:
         click.echo(_("there is nothing to do"))
@@ -100,7 +101,7 @@ def _tell(task: "Provisioning", text: str) -> None:
         task.card.tell(text)
     except OSError as error:
         told = _("the verdict cannot be written to {path}: {error}")
-        click.echo(told.format(path=task.card.folder, error=error.strerror or error), err=True)
+        click.echo(told.format(path=task.card.folder, error=error), err=True)
 
 
 def _restart() -> str:

@@ -118,7 +118,7 @@ def _written(
         part.replace(wanted.path)
     except OSError as error:
         raise AgentError(
-            _("the file {path} cannot be written: {error}").format(path=wanted.path, error=error.strerror),
+            _("the file {path} cannot be written: {error}").format(path=wanted.path, error=error),
             _("choose another file with --out"),
         ) from error
     finally:

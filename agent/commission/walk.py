@@ -167,4 +167,4 @@ def cut_out(trace: Path, window: Window, channel: str, path: Path) -> None:
 
 
 def _not_written(path: Path, error: OSError) -> AgentError:
-    return AgentError(_("{path} cannot be written: {error}").format(path=path, error=error.strerror), join_hint(path))
+    return AgentError(_("{path} cannot be written: {error}").format(path=path, error=error), join_hint(path))

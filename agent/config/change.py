@@ -72,7 +72,7 @@ def _changed(path: Path, instrument_id: str, values: Mapping[str, Scalar], benea
         return _replaced(path, before, (mark + changed).encode())
     except OSError as error:
         raise AgentError(
-            _("{path} cannot be written: {error}").format(path=path, error=error.strerror), join_hint(path)
+            _("{path} cannot be written: {error}").format(path=path, error=error), join_hint(path)
         ) from error
 
 

@@ -98,7 +98,7 @@ def pack(path: Path, members: Mapping[str, str]) -> None:
                 archive.addfile(member, io.BytesIO(content))
     except OSError as error:
         raise AgentError(
-            _("{path} cannot be written: {error}").format(path=path, error=error.strerror),
+            _("{path} cannot be written: {error}").format(path=path, error=error),
             _("name another file with --out"),
         ) from error
 

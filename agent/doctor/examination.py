@@ -16,7 +16,7 @@ from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.doctor import clocks, database, instruments, machine, platforms, ports, power, service, storage
 from instrument_agent.doctor.verdict import Grade, Verdict
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, why
 from instrument_agent.snapshot import stopped_status
 
 
@@ -152,7 +152,7 @@ class _Box:
             # A running agent tries for itself; two that try at once would take each other's file away.
             card = machine.card_below(state_dir, self._places, try_it=not self.running)
         except OSError as error:
-            said = f"{state_dir}: {error.strerror}"
+            said = f"{state_dir}: {why(error)}"
             yield Verdict("room", Grade.FAIL, said, _("start the agent once, or use sudo"))
             return
         self._room_days = storage.days_left(room)

@@ -8,6 +8,7 @@ from pathlib import Path
 from instrument_agent.buffer import card
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.doctor.storage import CardFacts, RoomFacts
+from instrument_agent.i18n import why
 
 ANSWER_WITHIN_S = 10.0
 
@@ -49,7 +50,7 @@ def card_below(state_dir: Path, places: Places, *, try_it: bool) -> CardFacts:
     return CardFacts(
         device=name,
         mount_options=options,
-        refused="" if refused is None else refused.strerror or str(refused),
+        refused="" if refused is None else why(refused),
         errors=_number(places.sysfs / "fs" / "ext4" / name / "errors_count") if name else None,
         life_time=tuple(int(word, 16) for word in _text(disk / "device" / "life_time").split()),
         pre_eol=_number(disk / "device" / "pre_eol_info", 16),

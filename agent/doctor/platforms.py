@@ -13,7 +13,7 @@ from instrument_agent.core.anchors import DAY_NS
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.doctor.verdict import Grade, Verdict
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, why
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.http import CONNECT_S
 from instrument_agent.uplink.transports import transport_to
@@ -172,5 +172,5 @@ def credential(path: Path) -> CredentialFacts:
     try:
         found = path.stat()
     except OSError as error:
-        return CredentialFacts(str(path), None, error.strerror or str(error))
+        return CredentialFacts(str(path), None, why(error))
     return CredentialFacts(str(path), found.st_mode & 0o777)

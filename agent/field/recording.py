@@ -62,7 +62,7 @@ class TraceFile:
             self._file.flush()
         except OSError as error:
             raise AgentError(
-                _("the recording cannot be written: {error}").format(error=error.strerror),
+                _("the recording cannot be written: {error}").format(error=error),
                 _("what was recorded before is in the file"),
             ) from error
 
@@ -84,7 +84,7 @@ def trace_file(path: Path, channels: Sequence[str], *, force: bool) -> Iterator[
         ) from error
     except OSError as error:
         raise AgentError(
-            _("{path} cannot be written: {error}").format(path=path, error=error.strerror),
+            _("{path} cannot be written: {error}").format(path=path, error=error),
             _("choose a folder you may write to"),
         ) from error
     with file:

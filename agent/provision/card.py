@@ -111,7 +111,7 @@ def _content(folder: Path, name: str) -> bytes:
 
 def _unreadable(name: str, error: OSError) -> UnfitCard:
     return UnfitCard(
-        _("{name} cannot be read: {error}").format(name=name, error=error.strerror or error),
+        _("{name} cannot be read: {error}").format(name=name, error=error),
         _("put an ordinary file there, not a link; if it is one, the card may be damaged"),
     )
 

@@ -87,7 +87,7 @@ class Fleet:
             sync_directory(out.parent)
         except OSError as error:
             raise AgentError(
-                _("{path} cannot be written: {error}").format(path=out, error=error.strerror or error),
+                _("{path} cannot be written: {error}").format(path=out, error=error),
                 _("name another folder with --out"),
             ) from error
         finally:

@@ -213,7 +213,7 @@ class Home:
 def unwritable(config: Path, error: OSError) -> AgentError:
     """Return what is said when the home of a config cannot be written."""
     return AgentError(
-        _("{path} cannot be written: {error}").format(path=config.parent, error=error.strerror or error),
+        _("{path} cannot be written: {error}").format(path=config.parent, error=error),
         _("is the card full or damaged? instrument-agent doctor tells; this command needs sudo"),
     )
 

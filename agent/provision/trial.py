@@ -11,7 +11,7 @@ from typing import Any
 from instrument_agent.config import Config, DestinationConfig, InstrumentConfig
 from instrument_agent.control import NoAgent, ask
 from instrument_agent.core.errors import AgentError, PlatformUnavailable
-from instrument_agent.i18n import LANGUAGES, speaking
+from instrument_agent.i18n import LANGUAGES, again, speaking
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.enrolling import enrol
 from instrument_agent.uplink.transports import transport_to
@@ -22,13 +22,12 @@ ASK_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One instrument: its name in each language, and what was read of it or why nothing was."""
+    """One instrument: its name in each language, and what was read of it or, in each language, why nothing was."""
 
     id: str
     names: Mapping[str, str]
     reading: str = ""
-    error: str = ""
-    hint: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -80,7 +79,8 @@ def look(config: Config, patience_s: float, excused: frozenset[str] = frozenset(
     """
     end_s = time.monotonic() + patience_s
     while True:
-        found = tuple(_seen(item, status) for status in [_status(config)] for item in config.instruments)
+        told = _told_by_agent(config)
+        found = tuple(_seen(item, told) for item in config.instruments)
         if all(item.good or item.id in excused for item in found) or time.monotonic() >= end_s:
             return found
         threading.Event().wait(LOOK_EVERY_S)
@@ -121,49 +121,59 @@ def _asked(
     keys = KeyFile(config.box.state_dir, destination.name)
     enrolled = False
     while True:
-        errors: dict[str, str] = {}
-        for language in LANGUAGES:  # errors are worded where they are raised
-            lasting = False
-            try:
-                with speaking(language), closing(transport_to(destination, config.box.id, keys)) as transport:
-                    if code is not None and not enrolled:
-                        enrol(keys, transport, code.read_text(encoding="utf-8").strip())
-                        enrolled = True
-                        used()
-                    transport.watermark()
-            except (AgentError, OSError, UnicodeDecodeError) as error:
-                errors[language] = _told(error)
-                lasting = code is not None and not enrolled and not isinstance(error, PlatformUnavailable)
-            else:
-                return {}, enrolled
+        lasting = False
+        try:
+            with closing(transport_to(destination, config.box.id, keys)) as transport:
+                if code is not None and not enrolled:
+                    enrol(keys, transport, code.read_text(encoding="utf-8").strip())
+                    enrolled = True
+                    used()
+                transport.watermark()
+        except (AgentError, OSError, UnicodeDecodeError) as error:
+            errors = in_each_language(error)
+            lasting = code is not None and not enrolled and not isinstance(error, PlatformUnavailable)
+        else:
+            return {}, enrolled
         if lasting or time.monotonic() >= end_s:
             return errors, enrolled
         threading.Event().wait(min(ASK_EVERY_S, max(0.0, end_s - time.monotonic())))
 
 
-def _told(error: Exception) -> str:
-    hint = getattr(error, "hint", "")
-    return f"{error} ({hint})" if hint else str(error)
+def in_each_language(error: Exception) -> dict[str, str]:
+    """Return an error with what is to be done, in each language."""
+    found = {}
+    for language in LANGUAGES:
+        with speaking(language):
+            found[language] = _with_hint(again(str(error)), again(getattr(error, "hint", "")))
+    return found
 
 
-def _status(config: Config) -> dict[str, Any] | None:
-    """Return what the agent says; None if none answers, or one that has not taken up this config."""
-    with suppress(AgentError, NoAgent):
-        status: dict[str, Any] = ask(config.box.runtime_dir, {"do": "status"})
-        return status if status.get("config_hash") == config.hash else None
-    return None
+def _with_hint(said: str, hint: str) -> str:
+    return f"{said} ({hint})" if hint else said
 
 
-def _seen(config: InstrumentConfig, status: Mapping[str, Any] | None) -> Seen:
+def _told_by_agent(config: Config) -> dict[str, dict[str, Any]]:
+    """Return what the agent says, in each language; nothing if none answers, or one without this config."""
+    found = {}
+    for language in LANGUAGES:
+        with speaking(language), suppress(AgentError, NoAgent):
+            status = ask(config.box.runtime_dir, {"do": "status"})
+            if status.get("config_hash") == config.hash:
+                found[language] = status
+    return found
+
+
+def _seen(config: InstrumentConfig, told: Mapping[str, Mapping[str, Any]]) -> Seen:
     names = {"zh": config.name_zh or config.name_en, "en": config.name_en or config.name_zh}
-    if status is None:
-        return Seen(config.id, names)
-    none: Mapping[str, Any] = {}
-    now = next((item for item in status["instruments"] if item["instrument_id"] == config.id), none)
-    driver = now.get("driver") or {}
-    if driver.get("failing"):
-        return Seen(config.id, names, error=driver["error"] or driver["failing"], hint=driver["hint"])
-    return Seen(config.id, names, reading=_reading(config, now.get("reading") or {}))
+    errors, reading = {}, ""
+    for language, status in told.items():
+        now = next((item for item in status["instruments"] if item["instrument_id"] == config.id), {})
+        driver = now.get("driver") or {}
+        if driver.get("failing"):
+            errors[language] = _with_hint(driver["error"] or driver["failing"], driver["hint"])
+        else:
+            reading = _reading(config, now.get("reading") or {})
+    return Seen(config.id, names, "" if errors else reading, errors)
 
 
 def _reading(config: InstrumentConfig, values: Mapping[str, Any]) -> str:

@@ -92,8 +92,8 @@ def _instrument(seen: Seen, language: str) -> str:
     name = f"{seen.id} {seen.names.get(language, '')}".strip()
     if seen.reading:
         return f"{name}: {seen.reading}"
-    why = seen.error or _("not read yet, or no agent answers")
-    return _("{name}: NOT READ. {why}").format(name=name, why=f"{why} ({seen.hint})" if seen.hint else why)
+    why = seen.errors.get(language) or _("not read yet, or no agent answers")
+    return _("{name}: NOT READ. {why}").format(name=name, why=why)
 
 
 def _platform(reached: Reached, language: str) -> str:

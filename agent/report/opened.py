@@ -61,7 +61,7 @@ def opened(path: Path) -> Iterator[Opened]:
             yield _Check(file).whole()
     except OSError as error:
         raise ReportRefused(
-            _("the file {path} cannot be read: {error}").format(path=path, error=error.strerror),
+            _("the file {path} cannot be read: {error}").format(path=path, error=error),
             _("give the .jsonl file that the box made"),
         ) from error
 

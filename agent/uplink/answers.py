@@ -14,7 +14,7 @@ from instrument_agent.core.errors import (
     PlatformUnauthorized,
     PlatformUnavailable,
 )
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, why
 
 LARGEST_REPLY = 1_000_000
 SHOWN = 200
@@ -86,7 +86,7 @@ def network_reason(error: OSError) -> str:
     ):
         if isinstance(error, kind):
             return sentence
-    return error.strerror or str(error)
+    return why(error)
 
 
 def one_line(text: str) -> str:

@@ -80,7 +80,7 @@ class KeyFile:
             return None
         except OSError as error:
             raise PlatformUnauthorized(
-                _("the key file {path} cannot be read: {error}").format(path=path, error=error.strerror),
+                _("the key file {path} cannot be read: {error}").format(path=path, error=error),
                 _("give it to the user the agent runs as, and to nobody else"),
             ) from error
         except ValueError as error:

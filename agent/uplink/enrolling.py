@@ -70,7 +70,7 @@ def _kept(keys: KeyFile, private_key: str, given: Enrolled) -> Enrolled:
 
 def _unkept(keys: KeyFile, error: OSError) -> AgentError:
     return AgentError(
-        _("the key cannot be kept in {path}: {error}").format(path=keys.path.parent, error=error.strerror),
+        _("the key cannot be kept in {path}: {error}").format(path=keys.path.parent, error=error),
         _("use sudo, or run it as the user the agent runs as"),
     )
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -97,7 +98,6 @@ def status(box: Path, settings: dict[str, str]) -> dict[str, Any]:
 def test_nothing_sent_to_a_platform_depends_on_the_language(box: Path, platform: Platform):
     beat = gzip.decompress(platform.received["heartbeat"].get(timeout=30)).decode("utf-8")
     records = gzip.decompress(platform.received["records"].get(timeout=30)).decode("utf-8")
-    assert is_chinese(status(box, ENGLISH)["instruments"][0]["driver"]["error"])  # so the agent does speak Chinese
     assert not is_chinese(beat)
     assert not is_chinese(records.replace(NAME, ""))
     assert json.loads(records)["records"]
@@ -110,10 +110,25 @@ def test_status_as_json_has_the_same_keys_in_both_languages(box: Path):
     assert [item["activity"] for item in english["instruments"]] == ["unknown"]
 
 
-def test_status_is_chinese(box: Path):
-    shown = run(CHINESE, "status", "--config", box).stdout.decode("utf-8")
+@pytest.mark.parametrize(("settings", "chinese"), [(CHINESE, True), (ENGLISH, False)])
+def test_what_went_wrong_is_told_in_the_language_of_whoever_asks(
+    box: Path, settings: dict[str, str], chinese: bool
+) -> None:
+    driver = status(box, settings)["instruments"][0]["driver"]
+    assert driver["error"]
+    assert is_chinese(driver["error"]) is chinese
+    shown = run(settings, "status", "--config", box).stdout.decode("utf-8")
     assert NAME in shown
-    assert "设备没有应答" in shown
+    assert driver["error"] in shown
+    assert is_chinese(shown.replace(NAME, "")) is chinese
+
+
+def test_an_agent_that_is_asked_in_no_language_answers_in_its_own(box: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(box.parent / "run/control.sock"))
+        connection.sendall(b'{"do": "status"}\n')
+        answer = json.loads(connection.makefile().readline())
+    assert is_chinese(answer["answer"]["instruments"][0]["driver"]["error"])
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])

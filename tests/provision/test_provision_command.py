@@ -39,7 +39,8 @@ def test_a_box_that_cannot_be_written_says_so_on_the_card(box: Brought) -> None:
     assert done.returncode == 1
     assert "cannot be written: No such file or directory" in done.stderr
     assert "REFUSED" in box.verdict()
-    assert "cannot be written" in box.verdict()
+    assert "cannot be written: No such file or directory" in box.verdict()
+    assert "无法写入：没有这个文件或目录" in box.verdict()
 
 
 def test_one_card_is_taken_up_after_the_other(box: Brought) -> None:
@@ -50,4 +51,5 @@ def test_one_card_is_taken_up_after_the_other(box: Brought) -> None:
     os.close(fd)
     assert done.returncode == 1
     assert "another card is being taken up just now" in box.verdict()
+    assert "正在取用另一张卡" in box.verdict()
     assert not box.home.config.exists()
