@@ -37,7 +37,7 @@ soak: $(VENV)/dev-ready ## months of one box with all faults, on an injected clo
 lint: $(VENV)/dev-ready ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build
+	rm -rf build/lib build/lint
 	$(PIP) install --no-deps --target build/lint .
 	cd build/lint && ../../$(BIN)/mypy --config-file ../../setup.cfg -p instrument_agent
 	PYTHONPATH=build/lint $(BIN)/lint-imports --no-cache

@@ -64,17 +64,17 @@ def again(said: Any) -> Any:  # plain data
     return [again(value) for value in said] if isinstance(said, list | tuple) else said
 
 
-def _(sentence: str) -> Sentence:
+def _(sentence: str) -> str:
     """Return ``sentence`` in the reader's language."""
     return Sentence(lambda: (_chosen.get() or _Spoken.catalogue).gettext(sentence))
 
 
-def ngettext(singular: str, plural: str, count: int) -> Sentence:
+def ngettext(singular: str, plural: str, count: int) -> str:
     """Return the form of a sentence that goes with ``count``."""
     return Sentence(lambda: (_chosen.get() or _Spoken.catalogue).ngettext(singular, plural, count))
 
 
-_SYSTEM: dict[int, Callable[[], Sentence]] = {
+_SYSTEM: dict[int, Callable[[], str]] = {
     errno.ENOENT: lambda: _("No such file or directory"),
     errno.ENODEV: lambda: _("No such device"),
     errno.ENXIO: lambda: _("No such device or address"),

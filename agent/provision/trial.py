@@ -165,9 +165,10 @@ def _told_by_agent(config: Config) -> dict[str, dict[str, Any]]:
 
 def _seen(config: InstrumentConfig, told: Mapping[str, Mapping[str, Any]]) -> Seen:
     names = {"zh": config.name_zh or config.name_en, "en": config.name_en or config.name_zh}
+    none: Mapping[str, Any] = {}
     errors, reading = {}, ""
     for language, status in told.items():
-        now = next((item for item in status["instruments"] if item["instrument_id"] == config.id), {})
+        now = next((item for item in status["instruments"] if item["instrument_id"] == config.id), none)
         driver = now.get("driver") or {}
         if driver.get("failing"):
             errors[language] = _with_hint(driver["error"] or driver["failing"], driver["hint"])
