@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from instrument_agent.buffer.reader import Readable, damaged
@@ -105,6 +106,14 @@ def stands_for(record: dict[str, Any], digest: str) -> str:
     """Return the hash the next record names: a record's own, or that of the lost record whose place it marks."""
     lost: str = record["data"].get("lost_hash", "") if record["data"].get("kind") == "record_lost" else ""
     return lost or digest
+
+
+def tied(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the first rows, as many as name the hash of the one before them each: one signature covers those."""
+    for at, (before, after) in enumerate(pairwise(rows), 1):
+        if json.loads(after[5])["prev_hash"] != before[6]:
+            return rows[:at]
+    return rows
 
 
 def in_log_order(source: Readable, after_id: int = 0, through_id: int | None = None) -> Iterator[Row]:

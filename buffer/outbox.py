@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from instrument_agent.buffer.chain import COLUMNS, Chain, judged, roots
+from instrument_agent.buffer.chain import COLUMNS, Chain, judged, roots, tied
 from instrument_agent.buffer.proofs import Proof, keep_proof
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Store, Transaction
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive records of one epoch."""
+    """Records of one epoch, each of which names the hash of the one before it."""
 
     epoch: str
     entries: tuple[Entry, ...]
@@ -69,7 +69,7 @@ class Outbox:
             self._enter()
 
     def next_batch(self, limit: int) -> Batch | None:
-        """Return the oldest records not settled here, at most ``limit``, all of one epoch; None if there are none.
+        """Return the oldest records not settled here, at most ``limit``, all tied together; None if there are none.
 
         Raises:
             StoreDamaged: the watermark or one of these records is not what was written; it must not be sent.
@@ -86,7 +86,7 @@ class Outbox:
             raise self._damaged(
                 _("record {seq} of epoch {epoch} is not what was written").format(seq=fault.seq, epoch=fault.epoch)
             )
-        return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch))
+        return Batch(epoch, tuple(Entry(row[0], row[2], row[5], row[6]) for row in tied(batch)))
 
     def _enter(self) -> None:
         """Give the destination a watermark if it has none, or none that anything could be sent from."""

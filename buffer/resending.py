@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from instrument_agent.buffer.chain import COLUMNS, why_wrong
+from instrument_agent.buffer.chain import COLUMNS, tied, why_wrong
 from instrument_agent.buffer.outbox import Batch, Entry
 from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Store
@@ -67,7 +67,7 @@ def ask_again(store: Store, destination: str, which: str, place: Sequence[object
 
 
 def next_again(store: Store, destination: str, limit: int) -> Batch | None:
-    """Return the oldest records to be sent again, at most ``limit``, all of one epoch; None if there are none.
+    """Return the oldest records to be sent again, at most ``limit``, all tied together; None if there are none.
 
     Raises:
         StoreDamaged: one of them is not what was written; it must not be sent.
@@ -82,7 +82,7 @@ def next_again(store: Store, destination: str, limit: int) -> Batch | None:
         error = damaged(_("record {seq} of epoch {epoch} is not what was written").format(seq=row[2], epoch=row[1]))
         store.note_damage(str(error))
         raise error
-    return Batch(batch[0][1], tuple(Entry(row[0], row[2], row[5], row[6]) for row in batch)) if batch else None
+    return Batch(batch[0][1], tuple(Entry(row[0], row[2], row[5], row[6]) for row in tied(batch))) if batch else None
 
 
 def settle_again(store: Store, destination: str, ids: Sequence[int], refused: Mapping[int, str]) -> None:

@@ -28,8 +28,8 @@ def signatures(source: Readable, report: "Report") -> None:
     for name, epoch, seq, head_hash, signature, public_key, receipt, platform_key in source.rows(SIGNED):
         try:
             _own(source, report, head_statement(_box_id(source, epoch), epoch, seq, head_hash), public_key, signature)
-            if receipt is not None and platform_key:
-                _receipt(source, report, _read(receipt), epoch, platform_key)
+            if platform_key:
+                _receipt(source, report, _read(receipt), {"epoch": epoch, "seq": seq}, platform_key)
         except KeysUnavailable as error:
             report.unproven["signatures"] += 1
             report.unsigned = str(error)
@@ -53,7 +53,14 @@ def _own(source: Readable, report: "Report", statement: dict[str, Any], public_k
         report.proven["signatures"] += 1
 
 
-def _receipt(source: Readable, report: "Report", receipt: dict[str, Any], epoch: str, platform_key: str) -> None:
+def _receipt(
+    source: Readable, report: "Report", receipt: dict[str, Any], sent: dict[str, Any], platform_key: str
+) -> None:
+    """Check a receipt of a platform that promised to sign some; ``sent`` is up to where records went there."""
+    if not receipt:
+        report.unproven["unreceipted"] += 1
+        return
+    epoch = sent["epoch"]
     said = {name: value for name, value in receipt.items() if name != "signature"}
     place = {"seq": said.get("acked_through"), "epoch": epoch}
     whose, box_id = (said.get("box_id"), said.get("epoch")), _box_id(source, epoch)
@@ -62,6 +69,8 @@ def _receipt(source: Readable, report: "Report", receipt: dict[str, Any], epoch:
     ):
         report.differs(_("the platform's receipt for epoch {epoch} is not signed by it").format(**place))
         return
+    if type(place["seq"]) is not int or place["seq"] < sent["seq"]:  # or who acknowledged the rest was somebody else
+        report.unproven["unreceipted"] += 1
     here, signed = _hash_at(source, epoch, place["seq"]), said.get("head_hash")
     if here is None:
         _missing(report, "receipts", _("record {seq} of epoch {epoch}, which the platform has, is not here"), place)
@@ -103,9 +112,12 @@ def _box_id(source: Readable, epoch: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def _read(text: str) -> dict[str, Any]:
+def _read(text: str | None) -> dict[str, Any]:
+    """Return a receipt as it came; one that cannot be read is signed by nobody."""
+    if text is None:
+        return {}
     try:
         found = json.loads(text)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return {"signature": ""}
+    return found if isinstance(found, dict) else {"signature": ""}

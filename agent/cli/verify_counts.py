@@ -100,6 +100,11 @@ NOT_PROVEN: Lines = {
         "{count} signatures of the box could not be held against the log",
         n,
     ),
+    "unreceipted": lambda n: ngettext(
+        "{count} epoch was sent further than the platform's receipt goes",
+        "{count} epochs were sent further than the platform's receipts go",
+        n,
+    ),
     "receipts": lambda n: ngettext(
         "{count} receipt of a platform could not be held against the log",
         "{count} receipts of a platform could not be held against the log",

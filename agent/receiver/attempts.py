@@ -4,9 +4,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any
 
-from instrument_agent.core.canonical import record_hash
 from instrument_agent.i18n import _
 from instrument_agent.receiver.contract import ContractViolation, check_reply
 from instrument_agent.receiver.trial import LARGEST_REPLY, OK, Answer, Item, Trial
@@ -82,8 +80,11 @@ def gap(trial: Trial) -> None:
 
 def poison(trial: Trial) -> None:
     """Send a record that is none between two good ones."""
-    items = trial.chain(3, new_epoch())
-    answer = trial.send([items[0], {**items[1], "record": {"seq": 2}}, items[2]])
+    epoch = new_epoch()
+    items = trial.chain(1, epoch)
+    trial.lengthen(items, epoch, at_ms="soon")
+    trial.lengthen(items, epoch)
+    answer = trial.send(items)
     settled(answer, 3, {2}, _("one record that is none did not count as settled, or took others with it"))
 
 
@@ -218,9 +219,11 @@ def at_once(trial: Trial) -> None:
 
 def broken_link(trial: Trial) -> None:
     """Send a record whose prev_hash is that of no record."""
-    items = trial.chain(2, new_epoch())
-    record: dict[str, Any] = {**items[1]["record"], "prev_hash": "a" * 64}
-    answer = trial.send([items[0], {"hash": record_hash(record), "record": record}])
+    epoch = new_epoch()
+    items = trial.chain(1, epoch)
+    settled(trial.send(items), 1, set(), _("a record was not taken"))
+    trial.lengthen(items, epoch, prev_hash="a" * 64)
+    answer = trial.send(items[1:])
     settled(answer, 2, set(), _("a record that does not link to the one before it was not stored"))
 
 

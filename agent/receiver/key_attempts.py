@@ -31,6 +31,10 @@ def signature(trial: Trial) -> None:
         body = {name: value for name, value in trial.envelope(items, signature=forged).items() if value != ""}
         answer = trial.ask("POST", "records", body)
         expect(answer.status == FORBIDDEN, told, answer)
+    [forged_item] = trial.chain(1, epoch, at_ms=77)
+    answer = trial.send([forged_item, items[1]])
+    told = _("a batch was not refused with 403 though its last record does not lead back to the others in it")
+    expect(answer.status == FORBIDDEN, told, answer)
     expect(not trial.watermark().marks.get(epoch), _("something was stored without a signature"))
     settled(trial.send(items), 2, set(), _("a signed batch was not taken"))
 

@@ -155,7 +155,7 @@ MUSTS = (
     Must(
         "M24",
         _("What an enrolled box sends is signed with its key, or refused with 403."),
-        _("check the signature over {box_id, epoch, seq, head_hash} before anything is stored; never answer 400 to it"),
+        _("before anything is stored, check the signature and that each record names the hash before it; never 400"),
         key_attempts.signature,
     ),
     Must(

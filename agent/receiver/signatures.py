@@ -6,6 +6,7 @@ are held against.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -55,8 +56,10 @@ def check_head(connection: Connection, box_id: str, body: Mapping[str, Any]) -> 
     """Check the signature of a batch; return whether it is the first one made with its key.
 
     Raises:
-        NotSigned: it was not made with a key that counts for this box.
+        NotSigned: it was not made with a key that counts for this box, or it does not cover every record.
     """
+    if not _lead_to_the_last(body["records"]):
+        raise NotSigned("records: one does not name the hash of the one before it, so the signature does not cover it")
     keys = keys_of(connection, box_id)
     last = body["records"][-1]["record"]["seq"]
     statement = head_statement(box_id, body["epoch"], last, body["head_hash"])
@@ -64,6 +67,11 @@ def check_head(connection: Connection, box_id: str, body: Mapping[str, Any]) -> 
         if is_signed(key["public_key"], body.get("signature", ""), statement):
             return place == 0 and not key["used"]
     raise NotSigned("signature: not made with the key of this box over box_id, epoch, seq and head_hash")
+
+
+def _lead_to_the_last(items: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether each record names the hash of the one before it: only so the last one's hash stands for all."""
+    return all(after["record"].get("prev_hash") == before["hash"] for before, after in pairwise(items))
 
 
 def mark_used(connection: Connection, box_id: str) -> None:

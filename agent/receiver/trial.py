@@ -83,20 +83,25 @@ class Trial:
     def chain(self, count: int, epoch: str, **changes: Any) -> list[Item]:
         """Return ``count`` chained records of an epoch from seq 1; ``changes`` go into each before it is hashed."""
         items: list[Item] = []
-        for seq in range(1, count + 1):
-            record = {
-                "box_id": self.box_id,
-                "epoch": epoch,
-                "seq": seq,
-                "type": "fault",
-                "boot_id": self.boot_id,
-                "at_ms": seq * 1000,
-                "prev_hash": items[-1]["hash"] if items else NO_HASH,
-                "data": {"kind": "platform_check"},
-                **changes,
-            }
-            items.append({"hash": record_hash(record), "record": record})
+        for _seq in range(count):
+            self.lengthen(items, epoch, **changes)
         return items
+
+    def lengthen(self, items: list[Item], epoch: str, **changes: Any) -> None:
+        """Add the next record to a chain."""
+        seq = len(items) + 1
+        record = {
+            "box_id": self.box_id,
+            "epoch": epoch,
+            "seq": seq,
+            "type": "fault",
+            "boot_id": self.boot_id,
+            "at_ms": seq * 1000,
+            "prev_hash": items[-1]["hash"] if items else NO_HASH,
+            "data": {"kind": "platform_check"},
+            **changes,
+        }
+        items.append({"hash": record_hash(record), "record": record})
 
     def envelope(self, items: Sequence[Item], **changes: Any) -> dict[str, Any]:
         """Return the body that carries items of one epoch."""

@@ -25,8 +25,8 @@ def acknowledged(reply: Reply, batch: Batch, last_seq: int) -> int:
     """
     body: Mapping[str, Any] = reply.body
     acked = body.get("acked_through")
-    good = body.get("epoch") == batch.epoch and type(acked) is int and 0 <= acked <= last_seq
-    if not good or not _names_refusals(body.get("rejected")):
+    whose = body.get("epoch") == batch.epoch and _names_refusals(body.get("rejected"))
+    if not whose or type(acked) is not int or not 0 <= acked <= last_seq:
         raise PlatformUnavailable(
             _("the reply does not acknowledge what was sent"), _("the platform does not keep to contract v1")
         )

@@ -8,6 +8,7 @@ from stored import BOOT, append, opened, start
 from instrument_agent.buffer.outbox import Batch, Outbox, Queue, queue_of
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.store import Store
+from instrument_agent.core.canonical import canonical, record_hash
 
 
 def seqs(batch: Batch | None) -> list[int]:
@@ -51,6 +52,23 @@ def test_a_batch_never_mixes_epochs(store: Store):
     batch = outbox.next_batch(100)
     assert batch is not None
     assert (batch.epoch, seqs(batch)) == (second, [1, 2])
+
+
+def test_what_stands_for_a_lost_record_ends_a_batch_for_the_next_one_names_another_hash(tmp_path: Path):
+    store = opened(tmp_path)
+    append(store, 1, 2, 3)
+    lost = store.rows("select hash from records where seq = 2")[0][0]
+    mark = json.loads(store.rows("select body from records where seq = 2")[0][0])
+    mark |= {"type": "fault", "data": {"kind": "record_lost", "lost_hash": lost}}
+    text = (canonical(mark).decode(), record_hash(mark))
+    with store.write() as change:
+        change.execute("update records set type = 'fault', body = ?, hash = ? where seq = 2", text)
+    outbox, sent = Outbox(store, "province"), []
+    while (batch := outbox.next_batch(100)) is not None:
+        sent.append(seqs(batch))
+        settle(outbox, batch.entries[-1].id)
+    store.close()
+    assert sent == [[1, 2], [3, 4]]
 
 
 def test_the_watermark_is_kept_when_the_store_is_opened_again(tmp_path: Path):

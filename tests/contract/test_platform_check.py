@@ -83,6 +83,7 @@ def test_a_platform_that_lets_everybody_in_fails_by_its_number(carrier: Carrier,
 
 WRONG_WITH_KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "M24": ({"after": wrong.answers_400_to_a_wrong_signature}, {"M24", "M26"}),
+    "M24 again": ({"after": wrong.looks_at_the_last_record_only}, {"M24"}),
     "M25": ({"after": wrong.signs_receipts_with_another_key}, {"M25"}),
     "M26": ({"before": wrong.forgets_new_keys}, {"M26"}),
 }

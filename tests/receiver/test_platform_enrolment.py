@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from wire_box import Box
+from wire_box import Box, ran
 
 from instrument_agent.keys import is_signed, new_private_key, public_key_of
 from instrument_agent.receiver import Ledger, create_app
@@ -78,6 +78,21 @@ def test_an_enrolled_box_gets_a_receipt_for_what_is_stored(closed: Box, enrolmen
         "head_hash": closed.chain(3)[-1]["hash"],
         "time": reply["server_time"],
     }
+
+
+def test_a_signature_covers_no_record_that_does_not_lead_to_the_last_one(
+    closed: Box, enrolment: Enrolment, ledger: Ledger
+):
+    credential = enrol(closed, enrolment.new_code("box-1", NOW_NS, 1)).json()["credential"]
+    items = closed.chain(3)
+    signed = closed.envelope(items)
+    forged = closed.chain(2, data=ran(0, 900_000))
+    for records in ([forged[0], *items[1:]], [items[0], forged[1], items[2]], items[::2]):
+        body = {**signed, "records": records}
+        headers = {"Authorization": f"Bearer {credential}"}
+        reply = requests.post(f"{closed.address}/records", json=body, headers=headers, timeout=30)
+        assert (reply.status_code, "hash of the one before" in reply.json()["error"]) == (403, True)
+    assert ledger.records() == []
 
 
 def test_a_box_that_is_not_enrolled_gets_no_receipt(box: Box):

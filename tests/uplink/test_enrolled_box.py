@@ -167,6 +167,27 @@ def test_what_was_altered_after_it_was_signed_is_a_difference(
     assert [sentence for sentence in verified(sender).differences if said in sentence]
 
 
+@pytest.mark.parametrize("receipt", ["null", "json_set(receipt, '$.acked_through', 2)", "older"])
+def test_what_went_further_than_the_receipt_is_not_proven(
+    institute: Institute, sender: Sender, keys: KeyFile, to: HttpTransport, receipt: str
+) -> None:
+    enrol(keys, to, institute.code())
+    sender.keys = keys
+    sender.write(5)
+    sender.start(institute.server.url)
+    sender.until_settled()
+    older = proofs(sender)[0][3]
+    sender.write(2)
+    sender.until_settled()
+    sender.stop()
+    change(
+        sender, f"update proofs set receipt = {'?' if receipt == 'older' else receipt}", *[older][: receipt == "older"]
+    )
+    report = verified(sender)
+    told = any("receipt" in said for said in report.differences)
+    assert (report.unproven["unreceipted"], told) == ((0, True) if "json_set" in receipt else (1, False))
+
+
 def test_a_batch_that_is_not_signed_or_wrongly_is_refused_and_kept(
     institute: Institute, sender: Sender, keys: KeyFile, to: HttpTransport
 ) -> None:
