@@ -46,20 +46,22 @@ def check_seal(enrolment: Enrolment, report: Opened, *, unsigned: bool) -> None:
 def take(ledger: Ledger, enrolment: Enrolment, report: Opened, now_ns: int) -> dict[str, Any]:
     """Store the records of a checked report that are not here yet; return the receipt file (UTC ``now_ns``).
 
-    Its receipts are those of the wire contract, one for each epoch: an interrupted import is simply made again.
+    Its receipts are those of the wire contract, one for each epoch, and it is signed as a whole: what it says was
+    refused must not be altered either. An interrupted import is simply made again.
     """
     for epoch, items in groupby(report.items(), lambda item: str(item["record"]["epoch"])):
         while part := list(islice(items, AT_ONCE)):
             ledger.store(report.box_id, epoch, part)
     marks = ledger.watermarks(report.box_id)
     refused = [item for item in ledger.rejected(report.box_id) if item.epoch in report.heads]
-    return {
+    given = {
         "month": str(report.month),
         "report_sha256": report.seal.sha256,
         "platform_key": enrolment.public_key,
         "receipts": list(_receipts(ledger, enrolment, report, marks, _utc_text(now_ns))),
         "rejected": [{"epoch": item.epoch, "seq": item.seq, "reason": item.reason} for item in refused],
     }
+    return enrolment.signed(given)
 
 
 def _receipts(

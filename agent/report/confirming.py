@@ -56,11 +56,11 @@ def read_receipt(path: Path, box_id: str, platform_keys: Collection[str]) -> Rec
                 _("this receipt is for the box {other}, not for {box}").format(other=item.get("box_id"), box=box_id),
                 _("take it to that box"),
             )
-        statement = {name: value for name, value in item.items() if name != "signature"}
-        if not is_signed(found.platform_key, str(item.get("signature")), statement):
-            raise ReceiptRefused(
-                _("the receipt is not signed as it should be: it was changed"), _("import the report again")
-            )
+    statement = {name: value for name, value in said.items() if name != "signature"}
+    if not is_signed(found.platform_key, str(said.get("signature")), statement):
+        raise ReceiptRefused(
+            _("the receipt is not signed as it should be: it was changed"), _("import the report again")
+        )
     if platform_keys and found.platform_key not in platform_keys:
         raise ReceiptRefused(
             _("the receipt is signed by a platform at which this box is not enrolled"),

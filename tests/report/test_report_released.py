@@ -32,10 +32,11 @@ def imported(box: ReportedBox, institute: Any, month: str = "2026-10") -> Path:
     return Path(f"{file}.receipt.json")
 
 
-def changed(receipt: Path, **changes: Any) -> Path:
-    """Write a receipt with other values in its first one."""
+def changed(receipt: Path, first: dict[str, Any], whole: dict[str, Any]) -> Path:
+    """Write a receipt with other values in the first of its receipts, and in itself."""
     said = json.loads(receipt.read_text(encoding="utf-8"))
-    said["receipts"][0] |= changes
+    said["receipts"][0] |= first
+    said |= whole
     path = receipt.with_name("changed.json")
     path.write_text(json.dumps(said), encoding="utf-8")
     return path
@@ -81,14 +82,22 @@ def test_the_receipt_of_another_box_is_refused(enrolled, institute, other):
     assert released_id(other.store, []) == 0
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"acked_through": 95}, {"head_hash": "0" * 64}, {"time": "2026-11-01T00:00:00.000Z"}, {"signature": "x"}],
-)
-def test_a_receipt_that_was_changed_is_refused(enrolled, institute, changes):
-    done = enrolled.confirm(changed(imported(enrolled, institute), **changes))
+@pytest.mark.parametrize("first", [{"acked_through": 95}, {"head_hash": "0" * 64}, {"time": "2026-11-01"}, {"x": 1}])
+def test_a_receipt_that_was_changed_is_refused(enrolled, institute, first):
+    done = enrolled.confirm(changed(imported(enrolled, institute), first, {}))
     assert "it was changed" in str(done.exception)
     assert released_id(enrolled.store, ["province"]) == 0
+
+
+REFUSED = {"epoch": "0b54c7fb-7c3c-4a83-9d2f-3a1a3f5a2b10", "seq": 3, "reason": "conflict"}
+
+
+@pytest.mark.parametrize(
+    "whole", [{"rejected": [REFUSED]}, {"month": "2026-11"}, {"report_sha256": "x"}, {"signature": "x"}]
+)
+def test_nor_can_what_it_says_of_refusals_be_changed(enrolled, institute, whole):
+    done = enrolled.confirm(changed(imported(enrolled, institute), {}, whole))
+    assert "it was changed" in str(done.exception)
 
 
 def test_a_receipt_of_a_platform_that_does_not_know_the_box_is_refused(enrolled, institute, tmp_path):
