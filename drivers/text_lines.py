@@ -1,7 +1,7 @@
 """Lines of text and the values in them. Pure.
 
 What arrives is foreign: a line is taken as a whole or not at all, is at most ``LONGEST_LINE`` bytes long, and a
-pattern whose search could take for ever (a repeat inside a repeat) is refused before anything is read with it.
+pattern whose search could take long is refused before anything is read with it.
 """
 
 import re
@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from instrument_agent.core.readings import Value
+from instrument_agent.drivers.search_cost import TooHard, search_cost
 from instrument_agent.drivers.units import check_ending
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import Unfit, together
 
 LONGEST_LINE = 512
 LONGEST_PATTERN = 200
+HARDEST_SEARCH = 10 * LONGEST_LINE**3
+"""Two repeats that overlap with what follows them, at every place of a line: a second on a small machine at worst."""
 
 # float() also takes "1_000", "infinity" and the digits of every script; an instrument that sends these sends nonsense.
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -101,12 +104,7 @@ def _compiled(channel: str, text: str) -> re.Pattern[str]:
         raise Unfit(
             problem.format(channel=channel, why=error), _("in quotes '...' a backslash stands for itself"), at
         ) from error
-    if _repeats_a_repeat(text):
-        raise Unfit(
-            problem.format(channel=channel, why=_("a repeat inside a repeat may search for ever")),
-            _("write it without a group that is repeated"),
-            at,
-        )
+    _check_cost(problem, channel, text)
     if "value" not in pattern.groupindex and pattern.groups != 1:
         raise Unfit(
             problem.format(channel=channel, why=_("it has no group for the value, or several")),
@@ -116,42 +114,16 @@ def _compiled(channel: str, text: str) -> re.Pattern[str]:
     return pattern
 
 
-def _repeats_a_repeat(pattern: str) -> bool:
-    """Tell whether a group that may match in several ways is repeated: such a search may double with each character.
-
-    ``(a+)+``, ``(a|aa)*`` and ``(a?){30}`` are; ``(a+)?`` is not.
-    """
-    open_groups = [False]  # for each group that is open: may its content match in several ways?
-    position = 0
-    closed_loose = False
-    while position < len(pattern):
-        sign, rest = pattern[position], pattern[position + 1 :]
-        step = 1
-        was_loose, closed_loose = closed_loose, False
-        if sign == "\\":
-            step = 2
-        elif sign == "[":
-            step = _class_length(pattern, position)
-        elif sign == "(":
-            open_groups.append(False)
-            step = 2 if rest.startswith("?") else 1  # that mark belongs to the bracket
-        elif sign == ")" and len(open_groups) > 1:
-            closed_loose = open_groups.pop()
-            open_groups[-1] |= closed_loose
-        elif sign in "*+?|" or (sign == "{" and re.match(r"[0-9]*,?[0-9]*\}", rest)):
-            if was_loose and sign in "*+{":
-                return True
-            open_groups[-1] = True
-        position += step
-    return False
-
-
-def _class_length(pattern: str, start: int) -> int:
-    end = start + (2 if pattern[start + 1] == "^" else 1)
-    end += pattern[end] == "]"  # first in a class it is a character like others
-    while pattern[end] != "]":
-        end += 2 if pattern[end] == "\\" else 1
-    return end + 1 - start
+def _check_cost(problem: str, channel: str, text: str) -> None:
+    """Refuse a pattern whose search could hold up everything else in this process."""
+    hint = _("name the characters of the value and of what stands around it, as in P=([-+.0-9]+)")
+    try:
+        cost = search_cost(text, LONGEST_LINE)
+    except TooHard as error:
+        raise Unfit(problem.format(channel=channel, why=error), hint, ("pattern",)) from None
+    if cost > HARDEST_SEARCH:
+        why = _("one unlucky line would take minutes to search: too many .* and the like")
+        raise Unfit(problem.format(channel=channel, why=why), hint, ("pattern",))
 
 
 class LineSplitter:

@@ -106,14 +106,40 @@ def test_options_that_cannot_be_used_are_named(options: dict[str, Any], problem:
         r"(?:(a+))+$",
     ],
 )
-def test_a_pattern_whose_search_may_take_for_ever_is_refused(pattern: str) -> None:
+def test_a_pattern_that_repeats_a_repeat_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigError, match="a repeat inside a repeat"):
+        wanted({**POWER, "pattern": pattern})
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r".*POW.*=.*([0-9.]+).*W",
+        r"a*a*a*(b)$",
+        r"\s*(\d+)\s*\d*\s*\d*W",
+        "a?" * 30 + "a" * 30 + "(b)",
+        "(?:a|.)" * 25 + "(c)",
+    ],
+)
+def test_a_pattern_that_would_search_an_unlucky_line_for_minutes_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="too many") as caught:
+        wanted({**POWER, "pattern": pattern})
+    assert "name the characters" in caught.value.hint
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", "(?=P)(.)", "(?<!P)(.)", "(?s)(.)", "(?i:p)(.)"])
+def test_a_pattern_whose_cost_nobody_knows_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="is not known here"):
         wanted({**POWER, "pattern": pattern})
 
 
 @pytest.mark.parametrize(
     ("pattern", "line", "value"),
     [
+        (r"(?i)pow=(\d+)", "POW=5", 5.0),
+        (r".*P=\s*([-+.\d]+)\s*W.*", "t P= 7.5 W t", 7.5),
+        (r"(?:on|off);(?P<value>[+-]?\d*\.?\d+)\s*(?:W|kW)\b", "on;.5kW", 0.5),
+        (r"^\s*\S+\s+(\S+)\s*$", " A 3 ", 3.0),
         (r"P=\s*([-+]?\d+(?:\.\d+)?)\s*W", "U=230 P= -12.5 W", -12.5),
         (r"(?P<value>\d+(\.\d+)?([eE][-+]?\d+)?)", "1.5e3", 1500.0),
         (r"^[^,]*,[^,]*,([^,]*)", "2026-01-01,OK,7", 7.0),
@@ -188,6 +214,13 @@ def test_a_box_without_pins_never_loads_gpiozero() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_pattern_that_is_taken_searches_the_longest_line_of_digits_without_delay() -> None:
-    item = wanted({**POWER, "pattern": r"(\d+\.?\d*) W"})
-    assert item.search("1" * LONGEST_LINE) is None
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        (r"(\d+\.?\d*) W", "1" * LONGEST_LINE),
+        (r".*P=([^=]*)W", "P=" * (LONGEST_LINE // 2)),
+        (r"(?:a|b)*(c)", "ab" * (LONGEST_LINE // 2)),
+    ],
+)
+def test_a_pattern_that_is_taken_searches_its_unluckiest_line_without_delay(pattern: str, line: str) -> None:
+    assert wanted({**POWER, "pattern": pattern}).search(line) is None
