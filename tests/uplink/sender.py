@@ -30,7 +30,7 @@ class Sender:
         self.ca_file: Path | None = None
         self.keys: KeyFile | None = None
         self._anchoring = anchoring
-        self._limit = limit
+        self.limit = limit
         self._made = 1  # the epoch's first record is already there
         self.delivery: Delivery | None = None
 
@@ -44,7 +44,7 @@ class Sender:
 
     def start(self, url: str) -> Delivery:
         transport = self._transport(url)
-        self.delivery = Delivery("province", self.outbox, transport, self.clock, self._anchoring, self._limit)
+        self.delivery = Delivery("province", self.outbox, transport, self.clock, self._anchoring, self.limit)
         self.delivery.signer = None if self.keys is None else Signer(self.keys, "box-1")
         self.store.listen(self.delivery.wake)
         self.delivery.start()

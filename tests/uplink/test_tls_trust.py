@@ -38,11 +38,11 @@ def box(authority: Authority) -> Certified:
     return authority.issue("box-1", "DNS:box-1")
 
 
-def refused(platform: Platform, authority: Authority, tmp_path: Path) -> str:
-    """Return what is said when a box that trusts ``authority`` has a secret to tell."""
+def refused(platform: Platform, authority: Authority | None, tmp_path: Path) -> str:
+    """Return what is said when a box that trusts ``authority`` (None: those of the system) has a secret to tell."""
     credential = tmp_path / "credential"
     credential.write_text("s3cret")
-    transport = HttpTransport(platform.url, "box-1", credential, authority.own.certificate)
+    transport = HttpTransport(platform.url, "box-1", credential, authority and authority.own.certificate)
     with pytest.raises(PlatformUnavailable) as caught:
         transport.records({"epoch": "e", "records": []})
     transport.close()
@@ -64,6 +64,21 @@ def test_one_of_another_authority_is_not(
 ) -> None:
     secured(platform, serving(stranger.issue("other", HERE)))
     assert "its certificate is not accepted" in refused(platform, authority, tmp_path)
+
+
+def test_one_that_nobody_vouches_for_is_not_without_a_ca_file(
+    platform: Platform, authority: Authority, good: Certified, tmp_path: Path
+) -> None:
+    secured(platform, serving(good))
+    assert "its certificate is not accepted" in refused(platform, None, tmp_path)
+
+
+def test_a_ca_file_that_is_not_there_is_said(platform: Platform, good: Certified, tmp_path: Path) -> None:
+    secured(platform, serving(good))
+    transport = HttpTransport(platform.url, "box-1", None, tmp_path / "missing.pem")
+    with pytest.raises(PlatformUnavailable, match=r"missing\.pem"):
+        transport.watermark()
+    transport.close()
 
 
 def test_one_that_has_expired_is_not(platform: Platform, authority: Authority, tmp_path: Path) -> None:
