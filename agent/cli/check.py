@@ -69,7 +69,7 @@ def _summary(config: Config) -> str:
 def _notes(config: Config) -> list[str]:
     """Return what is no mistake, since a file may be checked on another machine, but may not be meant."""
     named = [
-        (f"destination {item.name}: {key}", path)
+        (_("destination {name}: {key}").format(name=item.name, key=key), path)
         for item in config.destinations
         for key, path in (
             ("credential_file", item.credential_file),
@@ -79,7 +79,7 @@ def _notes(config: Config) -> list[str]:
         )
     ]
     named += [
-        (f"instrument {item.id}: {key}", value)
+        (_("instrument {id}: {key}").format(id=item.id, key=key), value)
         for item in config.instruments
         for key, value in item.driver.options.items()
         if isinstance(value, Path)

@@ -102,9 +102,9 @@ def _told_delivery(platforms: "Sequence[Delivered]") -> bool:
 
 def _give_up_credentials(config: "Config", *, yes: bool) -> None:
     from instrument_agent import lifecycle
-    from instrument_agent.doctor.platforms import secret_files
+    from instrument_agent.doctor.credentials import is_there, secret_files
 
-    files = [path for path in secret_files(config) if path.exists()]
+    files = [path for path in secret_files(config) if is_there(path)]
     left: list[Path] = []
     if files:
         click.echo(_("It was the last instrument of this box. These files hold its credentials:"))

@@ -18,9 +18,6 @@ from instrument_agent.i18n import _
 if TYPE_CHECKING:
     from instrument_agent.doctor.examination import Examination
 
-CREDENTIALS = Path("/etc/instrument-agent/credentials")
-"""Where the service's own tokens lie (systemd/instrument-agent.service)."""
-
 
 @click.command(
     help=_("Pack what a supporter needs to see of this box into one file: no readings, no secrets."),
@@ -56,14 +53,13 @@ def support_bundle(config_path: Path, out: Path | None) -> None:
 def _contents(config_path: Path, found: "Examination") -> dict[str, tuple[str, str]]:
     """Return the texts by name, each without secrets and with what it is."""
     from instrument_agent.doctor import bundle
+    from instrument_agent.doctor.credentials import brought_files, secret_files
     from instrument_agent.doctor.machine import Places
-    from instrument_agent.doctor.platforms import secret_files
     from instrument_agent.doctor.redaction import readable, redacted, secrets_in
 
-    files = sorted(CREDENTIALS.glob("*")) if os.access(CREDENTIALS, os.R_OK) else []
-    sums, schema = "", ""
+    files, sums, schema = brought_files(config_path), "", ""
     if found.config is not None:
-        files += secret_files(found.config)
+        files = secret_files(found.config)
         sums, schema = bundle.database_text(found.config.box.state_dir)
     secrets = secrets_in(readable(files), os.environ)
     # Before they are wrapped into a table: a secret that is broken over two lines would not be found.

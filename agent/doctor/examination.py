@@ -14,7 +14,18 @@ from instrument_agent.control import NoAgent, ask
 from instrument_agent.core.anchors import Sights, Utc
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_MS
-from instrument_agent.doctor import clocks, database, instruments, machine, platforms, ports, power, service, storage
+from instrument_agent.doctor import (
+    clocks,
+    credentials,
+    database,
+    instruments,
+    machine,
+    platforms,
+    ports,
+    power,
+    service,
+    storage,
+)
 from instrument_agent.doctor.verdict import Grade, Verdict
 from instrument_agent.i18n import _, why
 from instrument_agent.snapshot import stopped_status
@@ -181,11 +192,11 @@ class _Box:
         if not self._config.destinations:
             yield Verdict("platform", Grade.NOT_APPLICABLE, _("none is configured: records stay on the box"))
         queues = {item["name"]: item["queue"] for item in (self.status or {"destinations": []})["destinations"]}
-        for path in platforms.secret_files(self._config):
-            yield platforms.judge_credential(platforms.credential(path))
+        for path in credentials.secret_files(self._config):
+            yield credentials.judge_credential(credentials.credential(path))
         for item in self._config.destinations:
             yield platforms.judge_reach(platforms.reach(item, self._config.box, self._utc_ns))
             if item.name in queues:
                 boot_id, now_ns = self._clock.boot_id, self._clock.boottime_ns()
                 facts = platforms.delivery_facts(item.name, queues[item.name], boot_id, now_ns, self._room_days)
-                yield platforms.judge_delivery(facts)
+                yield from platforms.judge_delivery(facts)

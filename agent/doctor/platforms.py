@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instrument_agent.config import BoxConfig, Config, DestinationConfig
+from instrument_agent.config import BoxConfig, DestinationConfig
 from instrument_agent.core.anchors import DAY_NS
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.doctor.credentials import hidden
 from instrument_agent.doctor.verdict import Grade, Verdict
-from instrument_agent.i18n import _, why
+from instrument_agent.i18n import _
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.http import CONNECT_S
 from instrument_agent.uplink.transports import transport_to
 
 EXPIRES_SOON_DAYS = 21
-OTHERS = 0o007
 
 
 @dataclass(frozen=True, slots=True)
 class ReachFacts:
     """One question to the platform: what it said if it was no answer, and until when its certificate is good.
 
-    ``expires_ns`` and ``utc_ns`` are since 1970; None where there is no certificate or the time is not known.
+    ``expires_ns`` and ``utc_ns`` are since 1970; None where there is no certificate or the time is not known. It was
+    not asked if the credential is ``hidden`` from this user.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ReachFacts:
     took_s: float = 0.0
     expires_ns: int | None = None
     utc_ns: int | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,11 @@ class DeliveryFacts:
     room_days: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialFacts:
-    """A file with a secret; ``mode`` is None if it is not there or may not be looked at."""
-
-    path: str
-    mode: int | None
-    error: str = ""
-
-
 def judge_reach(facts: ReachFacts) -> Verdict:
     """Judge whether a platform answers: name, connection, certificate and credential in one."""
+    if facts.hidden:
+        said = _("it was not asked: this user may not read the credential")
+        return Verdict("platform", Grade.NOT_APPLICABLE, said, _("use sudo"), facts.name)
     if facts.error:
         advice = facts.hint or _("look at the network cable, the address in the config file and the firewall")
         return Verdict("platform", Grade.FAIL, facts.error, advice, facts.name)
@@ -72,15 +68,19 @@ def judge_reach(facts: ReachFacts) -> Verdict:
     return Verdict("platform", Grade.OK, said, "", facts.name)
 
 
-def judge_delivery(facts: DeliveryFacts) -> Verdict:
+def judge_delivery(facts: DeliveryFacts) -> list[Verdict]:
     """Judge what waits for a platform, for how long there is room, and what it refused."""
+    found = [_judge_waiting(facts)]
     if facts.refused:
         said = _("it refused {count} records").format(count=facts.refused)
-        return Verdict(
-            "delivery", Grade.WARN, said, _("tell the platform's operator: they stay on the box"), facts.name
-        )
+        advice = _("tell the platform's operator: they stay on the box")
+        found.append(Verdict("delivery", Grade.WARN, said, advice, facts.name))
+    return found
+
+
+def _judge_waiting(facts: DeliveryFacts) -> Verdict:
     if not facts.waiting:
-        return Verdict("delivery", Grade.OK, _("everything is delivered"), "", facts.name)
+        return Verdict("delivery", Grade.OK, _("nothing waits"), "", facts.name)
     said = _("{count} records wait").format(count=facts.waiting)
     if facts.room_days is not None:
         said = _("{waiting}; there is room for {days} more days").format(waiting=said, days=round(facts.room_days))
@@ -97,21 +97,12 @@ def judge_delivery(facts: DeliveryFacts) -> Verdict:
     return Verdict("delivery", Grade.WARN, said, advice, facts.name)
 
 
-def judge_credential(facts: CredentialFacts) -> Verdict:
-    """Judge who may read a secret."""
-    if facts.mode is None:
-        advice = _("put the platform's token there, or use sudo to look")
-        return Verdict("credential", Grade.FAIL, facts.error, advice, facts.path)
-    if facts.mode & OTHERS:
-        advice = _("sudo chmod o= {path}, and ask the platform for a new token").format(path=facts.path)
-        return Verdict("credential", Grade.FAIL, _("everybody on this machine may read it"), advice, facts.path)
-    return Verdict("credential", Grade.OK, _("only its owner and group may read it"), "", facts.path)
-
-
 def reach(destination: DestinationConfig, box: BoxConfig, utc_ns: int | None) -> ReachFacts:
     """Ask the platform what it has of this box, which needs a name, a connection, a certificate and a credential."""
-    name = destination.name
-    transport = transport_to(destination, box.id, KeyFile(box.state_dir, name))
+    name, keys = destination.name, KeyFile(box.state_dir, destination.name)
+    if any(hidden(path) for path in (destination.credential_file, keys.path) if path is not None):
+        return ReachFacts(name, hidden=True)
+    transport = transport_to(destination, box.id, keys)
     try:
         reply = transport.watermark()
     except AgentError as error:
@@ -154,23 +145,3 @@ def delivery_facts(
         acked_ago_ns=None if acked_ns is None else boottime_ns - acked_ns,
         room_days=room_days,
     )
-
-
-def secret_files(config: Config) -> list[Path]:
-    """Return the files of a box that hold secrets: tokens, keys of TLS clients, and what enrolment gave."""
-    found: dict[Path, None] = {}
-    for item in config.destinations:
-        named = (item.credential_file, item.client_key_file or item.client_cert_file)
-        found |= {path: None for path in named if path is not None}
-        keys = KeyFile(config.box.state_dir, item.name)
-        found |= {path: None for path in (keys.path, keys.coming) if path.exists()}
-    return list(found)
-
-
-def credential(path: Path) -> CredentialFacts:
-    """Look at who may read a credential file."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return CredentialFacts(str(path), None, why(error))
-    return CredentialFacts(str(path), found.st_mode & 0o777)

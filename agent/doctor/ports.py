@@ -19,7 +19,7 @@ RULES = "70-instrument-agent.rules"
 _READ_WRITE = 0o6
 _ACL = "system.posix_acl_access"
 _ENTRY = struct.Struct("<HHI")  # tag, permissions, id; linux/posix_acl_xattr.h
-_ACL_USER, _ACL_GROUP, _ACL_MASK = 0x02, 0x08, 0x10
+_ACL_USER, _ACL_OWNERS_GROUP, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ def may_open(found: os.stat_result, acl: bytes, account: Account) -> bool:
     mask = next((allowed for tag, allowed, _id in entries if tag == _ACL_MASK), 0o7)
     for tag, allowed, id_ in entries:
         named = (tag == _ACL_USER and id_ == account.uid) or (tag == _ACL_GROUP and id_ in account.gids)
+        named = named or (tag == _ACL_OWNERS_GROUP and found.st_gid in account.gids)
         if named and allowed & mask & _READ_WRITE == _READ_WRITE:
             return True
     if found.st_gid in account.gids and not acl:

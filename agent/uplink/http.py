@@ -57,6 +57,13 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Nobody(AuthBase):
+    """Puts no credential on a request; also none out of ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
 class HttpTransport:
     """One destination, spoken to by one thread; ``keys`` is what enrolment gave, ``client_cert`` a PEM file and key."""
 
@@ -101,8 +108,8 @@ class HttpTransport:
         return self._exchange("GET", "watermark", None)
 
     def enrol(self, body: Mapping[str, Any]) -> Reply:
-        """Show a one-time code and a public key; raises as ``records`` does."""
-        return self._exchange("POST", "enrol", body)
+        """Show a one-time code and a public key, and no credential: it may be missing; raises as ``records`` does."""
+        return self._exchange("POST", "enrol", body, _Nobody())
 
     def key(self, body: Mapping[str, Any]) -> Reply:
         """Show a new public key, signed with the old one; raises as ``records`` does."""
@@ -112,7 +119,9 @@ class HttpTransport:
         """Drop the connections."""
         self._session.close()
 
-    def _exchange(self, method: str, what: str, body: Mapping[str, Any] | None) -> Reply:
+    def _exchange(
+        self, method: str, what: str, body: Mapping[str, Any] | None, speaker: AuthBase | None = None
+    ) -> Reply:
         # A compressed reply could grow a thousandfold before its size is seen, so none is asked for and none is read.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         data = None
@@ -126,6 +135,7 @@ class HttpTransport:
                 f"{self._base}/{what}",
                 data=data,
                 headers=headers,
+                auth=speaker,
                 timeout=(CONNECT_S, DEADLINE_S),
                 allow_redirects=False,
                 stream=True,

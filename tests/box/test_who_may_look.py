@@ -1,6 +1,7 @@
 """What the commands say to somebody who may not, and that who may look need not be root."""
 
 import grp
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -69,6 +70,23 @@ def test_a_config_file_that_may_not_be_read_is_told_in_our_own_words(box: SmallB
     done = box.command(command, prefix=AS_ANYBODY)
     assert (done.returncode, done.stdout) == (78, "")
     assert f"{box.config_path}: no permission to read it (try with sudo" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["doctor", "support-bundle"])
+def test_who_may_not_read_the_keys_of_the_box_has_all_else_judged(box: SmallBox, command: str):
+    box.config_path.write_text(
+        box.config_path.read_text() + '[[destination]]\nname = "province"\nurl = "http://127.0.0.1:9"\n'
+    )
+    keys = box.folder / "state" / "keys"
+    keys.mkdir(parents=True)
+    keys.chmod(0)
+    done = box.command(command, *(["--json"] if command == "doctor" else ["--out", "/dev/null"]), prefix=AS_ANYBODY)
+    keys.chmod(0o700)
+    assert "Traceback" not in done.stderr
+    if command == "doctor":
+        by = {item["check"]: item for item in json.loads(done.stdout)["verdicts"]}
+        assert (by["platform"]["grade"], by["platform"]["advice"]) == ("not_applicable", "use sudo")
+        assert by["credential"]["grade"] == "not_applicable"
 
 
 def test_a_serial_port_that_may_not_be_opened_names_its_group_and_how_to_join_it(tmp_path: Path):

@@ -106,6 +106,20 @@ def test_a_box_is_enrolled_and_delivers_at_once_and_is_revoked(config: Path, enr
     assert run("platform", "keys", "--database", database).stdout == f"{enrolment.public_key}\n"
 
 
+def test_a_token_that_was_never_put_there_is_no_reason_not_to_enrol(config: Path, enrolment: Enrolment):
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("first_contact", 'credential_file = "platform.token"\nfirst_contact'))
+    code = config.parent / "code.txt"
+    code.write_text(enrolment.new_code("box-1", time.time_ns(), 1) + "\n")
+    done = run("enrol", "--config", str(config), "--code-file", str(code))
+    assert (done.returncode, done.stderr) == (0, "")
+    verdicts = json.loads(run("doctor", "--config", str(config), "--json").stdout)["verdicts"]
+    assert {item["check"]: item["grade"] for item in verdicts if item["check"] in ("credential", "platform")} == {
+        "credential": "ok",
+        "platform": "ok",
+    }
+
+
 def test_the_code_comes_from_standard_input_too_and_with_a_warning_from_the_command_line(
     config: Path, enrolment: Enrolment, monkeypatch: pytest.MonkeyPatch
 ):

@@ -7,16 +7,10 @@ import pytest
 from instrument_agent.core.anchors import DAY_NS, Utc
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.doctor.clocks import TimeFacts, judge_time, judge_wall_clock, judge_zone
+from instrument_agent.doctor.credentials import CredentialFacts, judge_credential
 from instrument_agent.doctor.database import DatabaseFacts, judge_database
 from instrument_agent.doctor.instruments import ClampFacts, InstrumentFacts, judge_clamp, judge_instrument
-from instrument_agent.doctor.platforms import (
-    CredentialFacts,
-    DeliveryFacts,
-    ReachFacts,
-    judge_credential,
-    judge_delivery,
-    judge_reach,
-)
+from instrument_agent.doctor.platforms import DeliveryFacts, ReachFacts, judge_delivery, judge_reach
 from instrument_agent.doctor.ports import PortFacts, judge_port
 from instrument_agent.doctor.power import judge_power
 from instrument_agent.doctor.service import judge_unit
@@ -255,16 +249,22 @@ def test_a_platform_answers_and_its_certificate_goes_on(facts: ReachFacts, grade
 @pytest.mark.parametrize(
     ("facts", "grade", "said"),
     [
-        (DeliveryFacts("p", 0, 0, True, None, 100), OK, "everything is delivered"),
+        (DeliveryFacts("p", 0, 0, True, None, 100), OK, "nothing waits"),
         (DeliveryFacts("p", 5, 0, True, HOUR_NS, 100), OK, "5 records wait; there is room for 100 more days"),
         (DeliveryFacts("p", 5, 0, True, 3 * DAY_NS, None), WARN, "acknowledged for 3.0 days"),
         (DeliveryFacts("p", 5, 0, True, None, None), WARN, "since the box started"),
         (DeliveryFacts("p", 5, 0, False, None, None), WARN, "nothing was ever acknowledged"),
-        (DeliveryFacts("p", 0, 2, True, HOUR_NS, None), WARN, "refused 2 records"),
     ],
 )
 def test_what_waits_is_well_while_it_is_acknowledged(facts: DeliveryFacts, grade: Grade, said: str) -> None:
-    judged(judge_delivery(facts), grade, said)
+    (only,) = judge_delivery(facts)
+    judged(only, grade, said)
+
+
+def test_what_was_refused_is_told_beside_what_waits() -> None:
+    waiting, refused = judge_delivery(DeliveryFacts("p", 5, 2, True, 3 * DAY_NS, None))
+    judged(waiting, WARN, "5 records wait; nothing was acknowledged for 3.0 days")
+    judged(refused, WARN, "refused 2 records")
 
 
 @pytest.mark.parametrize(
@@ -272,6 +272,11 @@ def test_what_waits_is_well_while_it_is_acknowledged(facts: DeliveryFacts, grade
 )
 def test_a_secret_that_everybody_may_reach_fails(mode: int | None, grade: Grade) -> None:
     judged(judge_credential(CredentialFacts("/etc/token", mode, "No such file or directory")), grade, "")
+
+
+def test_what_this_user_may_not_see_is_not_judged() -> None:
+    judged(judge_credential(CredentialFacts("/etc/token", None, hidden=True)), NA, "may not look")
+    judged(judge_reach(ReachFacts("p", hidden=True)), NA, "may not read the credential")
 
 
 RUNS = {

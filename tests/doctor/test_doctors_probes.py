@@ -16,7 +16,7 @@ from far_sides import HttpServer
 
 from instrument_agent.config import BoxConfig, DestinationConfig
 from instrument_agent.core.readings import NS_PER_S
-from instrument_agent.doctor import machine, platforms, ports, service
+from instrument_agent.doctor import credentials, machine, platforms, ports, service
 from instrument_agent.doctor.machine import Places
 from instrument_agent.doctor.ports import Account
 
@@ -201,6 +201,8 @@ def test_the_udev_rule_lets_in_whom_its_access_list_names(
     except OSError:
         pytest.skip("this file system has no access control lists")
     assert allowed(path, STRANGER) is may
+    ours = Account("ours", 54_324, frozenset({path.stat().st_gid}))
+    assert allowed(path, ours) is (mask == 7), "the group of the file has an entry of its own"
 
 
 def test_a_port_is_looked_at_and_not_opened() -> None:
@@ -224,9 +226,9 @@ def test_what_is_no_device_and_what_is_not_there_are_told_apart(tmp_path: Path) 
 def test_the_mode_of_a_credential_is_seen_through_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "token", "s3cret")
     path.chmod(0o644)
-    assert platforms.credential(path).mode == 0o644
-    assert platforms.credential(tmp_path / "gone").mode is None
-    assert platforms.credential(tmp_path / "gone").error == "No such file or directory"
+    assert credentials.credential(path).mode == 0o644
+    assert credentials.credential(tmp_path / "gone").mode is None
+    assert credentials.credential(tmp_path / "gone").error == "No such file or directory"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 

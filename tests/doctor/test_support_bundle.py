@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner, Result
 
-from instrument_agent.cli import support_bundle
 from instrument_agent.cli.main import cli
 from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import AgentError
+from instrument_agent.doctor import credentials
 from instrument_agent.doctor.redaction import redacted, secrets_in
 
 CONFIG = """# the old one was password = "canary-comment"
@@ -77,10 +77,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "box.toml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "platform.token").write_text(TOKEN + "\n", encoding="utf-8")
     (tmp_path / "platform.token").chmod(0o600)
-    credentials = tmp_path / "credentials"
-    credentials.mkdir()
-    (credentials / "school").write_text("canary-systemd", encoding="utf-8")
-    monkeypatch.setattr(support_bundle, "CREDENTIALS", credentials)
+    handed_over = tmp_path / "credentials"
+    handed_over.mkdir()
+    (handed_over / "school").write_text("canary-systemd", encoding="utf-8")
+    monkeypatch.setattr(credentials, "HANDED_OVER", handed_over)
     keys = tmp_path / "state" / "keys"
     keys.mkdir(parents=True)
     kept = {"credential": "canary-enrolled", "private_key": "canary-private", "public_key": "shown"}
