@@ -10,6 +10,11 @@ from pathlib import Path
 from instrument_agent.core.errors import AgentError
 from instrument_agent.i18n import _
 
+SERVICE_USER = "instrument-agent"
+UDEV_RULE = "70-instrument-agent.rules"
+"""It comes with the package, and lets the group of the service in beside whoever owns a port."""
+GROUP_MAY_USE = stat.S_IRGRP | stat.S_IWGRP
+
 
 class UnsafeFile(AgentError):
     """Somebody else could decide what is in this file, or opening it might never end."""
@@ -111,6 +116,18 @@ def join_hint(path: Path) -> str:
     return _("use sudo, or join the group {group} and log in again: sudo usermod -aG {group} {user}").format(
         group=group, user=_user()
     )
+
+
+def device_hint(path: Path) -> str:
+    """Return what to do where this user may not open a device: the udev rule or the group that is missing, by name."""
+    if _user() == SERVICE_USER:
+        return _("its udev rule, {rule}, has not seen it: sudo udevadm trigger {path}").format(
+            rule=UDEV_RULE, path=path
+        )
+    with suppress(OSError):
+        if path.stat().st_mode & GROUP_MAY_USE != GROUP_MAY_USE:
+            return _("use sudo: no group may use it, unless a udev rule such as {rule} says so").format(rule=UDEV_RULE)
+    return join_hint(path)
 
 
 def _user() -> str:

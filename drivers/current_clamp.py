@@ -1,9 +1,11 @@
 """A current clamp on an analogue-to-digital converter of the MCP3xxx family, on the SPI bus."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gpiozero
@@ -13,6 +15,7 @@ from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.gpio import ensure_pins, pin_errors
 from instrument_agent.drivers.rms import ClampState, Samples, above_floor, fault_of, rms
 from instrument_agent.i18n import _
+from instrument_agent.rights import device_hint
 from instrument_agent.tables.mistakes import Unfit
 
 CHIPS = {"mcp3004": (10, 4), "mcp3008": (10, 8), "mcp3204": (12, 4), "mcp3208": (12, 8)}
@@ -80,8 +83,7 @@ class CurrentClampDriver:
         ensure_pins()
         # Where the bus cannot be opened, gpiozero would drive its pins one by one instead, with a mere warning.
         warnings.simplefilter("error", gpiozero.SPISoftwareFallback)
-        hint = _("enable SPI (sudo raspi-config nonint do_spi 0), and let the agent use /dev/spidev*: docs/wiring.md")
-        with pin_errors(_("the SPI bus cannot be opened"), hint):
+        with pin_errors(_("the SPI bus cannot be opened"), self._bus_hint()):
             chip = getattr(gpiozero, self.chip.upper())
             self._adc = chip(channel=self.adc_channel, port=0, device=self.spi_device)
 
@@ -115,6 +117,12 @@ class CurrentClampDriver:
         adc, self._adc = self._adc, None
         if adc is not None:
             adc.close()
+
+    def _bus_hint(self) -> str:
+        bus = Path(f"/dev/spidev0.{self.spi_device}")
+        if bus.exists() and not os.access(bus, os.R_OK | os.W_OK):
+            return device_hint(bus)
+        return _("enable SPI: sudo raspi-config nonint do_spi 0 (docs/wiring.md)")
 
     def _sample(self, window_s: float) -> Samples:
         times_s: list[float] = []

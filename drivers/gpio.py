@@ -16,7 +16,7 @@ from gpiozero import Device, GPIOZeroError, GPIOZeroWarning, InputDevice
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.i18n import _
-from instrument_agent.rights import group_of
+from instrument_agent.rights import device_hint
 
 LOWEST_PIN, HIGHEST_PIN = 2, 27
 """BCM numbers on the 40-pin header; 0 and 1 belong to the EEPROM of an add-on board."""
@@ -127,10 +127,4 @@ def _chip_trouble() -> DeviceUnavailable:
             _("{path} cannot be opened").format(path=chips[0]),
             _("if the agent runs as a service: let DeviceAllow=char-gpiochip rw stand in its unit"),
         )
-    return DeviceUnavailable(
-        _("{path} may not be opened").format(path=chips[0]),
-        _(
-            "join the group of the pins: sudo usermod -aG {group} instrument-agent,"
-            " then sudo systemctl restart instrument-agent"
-        ).format(group=group_of(chips[0]) or "gpio"),
-    )
+    return DeviceUnavailable(_("{path} may not be opened").format(path=chips[0]), device_hint(chips[0]))

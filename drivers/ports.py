@@ -9,7 +9,7 @@ from typing import Any
 from serial.tools.list_ports import comports
 
 from instrument_agent.i18n import _
-from instrument_agent.rights import join_hint
+from instrument_agent.rights import device_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _port(item: Any, dev: Path, sysfs: Path) -> Port:
     device = Path(item.device)
     allowed = os.access(device, os.R_OK | os.W_OK)
     stable = _stable_name(device, has_serial_number=bool(item.serial_number), dev=dev)
-    hints = [] if allowed else [join_hint(device)]
+    hints = [] if allowed else [device_hint(device)]
     if item.vid is not None and not stable:
         hints.append(_("udev made no stable name: after replugging this may be another adapter"))
     return Port(

@@ -8,6 +8,7 @@ from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import nearest
 
 GROUP = "instrument_agent.drivers"
+OURS = "instrument_agent."
 
 
 def driver_names() -> list[str]:
@@ -18,14 +19,16 @@ def driver_names() -> list[str]:
 def driver_class(name: str) -> type[Any]:
     """Return the driver class registered as ``name``; only its own module is imported.
 
+    A name of ours stays ours, whoever registers it too.
+
     Raises:
         ConfigError: there is no such driver, or it cannot be imported.
     """
-    for point in entry_points(group=GROUP):
+    for point in sorted(entry_points(group=GROUP), key=lambda item: not item.value.startswith(OURS)):
         if point.name == name:
             try:
                 loaded: type[Any] = point.load()
-            except Exception as error:  # a plugin is foreign code: whatever it raises is its own failure
+            except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises is its own failure
                 raise ConfigError(
                     _("the driver {name} cannot be loaded: {error}").format(name=name, error=error),
                     _("reinstall the package that brings this driver"),

@@ -1,7 +1,6 @@
 """Opens a serial port for this box alone, and says what to do where that fails."""
 
 import errno
-import stat
 import termios
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import serial
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.i18n import _
-from instrument_agent.rights import group_of
+from instrument_agent.rights import device_hint
 
 
 def open_port(  # noqa: PLR0913  # a line has this many settings
@@ -64,13 +63,10 @@ def _open_hint(port: Path, error: Exception) -> str:
         return _("the adapter cannot be set like this: choose other settings, on the device too, or another adapter")
     if number in (errno.EAGAIN, errno.EBUSY):  # locked by flock, or by TIOCEXCL
         return _("another program or instrument uses this port: sudo fuser -v {port}").format(port=port)
-    if number != errno.EACCES:
-        return _("check that the adapter is plugged in: ls /dev/serial/by-id/")
-    group = group_of(port)
-    shared = stat.S_IRGRP | stat.S_IWGRP
-    if not group or port.stat().st_mode & shared != shared:
-        return _("no group may use this port: share it by a udev rule")
-    return _(
-        "join the group of the port: sudo usermod -aG {group} instrument-agent,"
-        " then sudo systemctl restart instrument-agent"
-    ).format(group=group)
+    if number == errno.EPERM:  # the cgroup of the service knows the drivers that were there when it was started
+        return _("if its adapter was plugged in for the first time: sudo systemctl restart instrument-agent")
+    return (
+        device_hint(port)
+        if number == errno.EACCES
+        else _("check that the adapter is plugged in: ls /dev/serial/by-id/")
+    )

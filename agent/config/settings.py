@@ -234,7 +234,7 @@ def _driver(table: Mapping[str, Any], at: KeyPath, book: Notebook) -> dict[str, 
             _note_in_file(mistake, options, at, book)
     except Unfit as unfit:
         book.note_unfit(at, unfit)
-    except Exception as error:  # noqa: BLE001  # foreign code: whatever it raises, it does not take these options
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # foreign code: whatever it raises, it does not take these
         book.note(at, str(error) or type(error).__name__, str(getattr(error, "hint", "")))
     return {"options": options}
 

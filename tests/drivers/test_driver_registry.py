@@ -1,5 +1,6 @@
 """Drivers are found by name; a plugin that is broken breaks only itself."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,16 @@ import pytest
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.drivers.mock import MockDriver
 from instrument_agent.drivers.modbus import ModbusDriver
-from instrument_agent.drivers.registry import driver_class, driver_names
+from instrument_agent.drivers.registry import GROUP, driver_class, driver_names
 
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution with one good driver and three that cannot be loaded."""
+    """A distribution with one good driver, four that cannot be loaded, and one that goes by a name of ours."""
     (tmp_path / "lab_drivers.py").write_text("class Lamp:\n    brightness = 7\n")
     (tmp_path / "lab_broken.py").write_text("import a_library_that_is_not_there\n")
     (tmp_path / "lab_bug.py").write_text("raise RuntimeError('half-installed')\n")
+    (tmp_path / "lab_leaving.py").write_text("import sys\nsys.exit('no licence')\n")
     info = tmp_path / "lab_drivers-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-drivers\nVersion: 1.0\n")
@@ -25,6 +27,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "no-library = lab_broken:Driver\n"
         "no-attribute = lab_drivers:Gone\n"
         "bug = lab_bug:Driver\n"
+        "leaving = lab_leaving:Driver\n"
+        "mock = lab_drivers:Lamp\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -45,7 +49,12 @@ def test_a_driver_of_another_distribution_is_found_like_ours() -> None:
 @pytest.mark.usefixtures("plugins")
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("no-library", "a_library_that_is_not_there"), ("no-attribute", "Gone"), ("bug", "half-installed")],
+    [
+        ("no-library", "a_library_that_is_not_there"),
+        ("no-attribute", "Gone"),
+        ("bug", "half-installed"),
+        ("leaving", "no licence"),
+    ],
 )
 def test_a_broken_plugin_says_what_is_wrong_and_the_others_work(name: str, why: str) -> None:
     with pytest.raises(ConfigError, match=name) as caught:
@@ -54,6 +63,12 @@ def test_a_broken_plugin_says_what_is_wrong_and_the_others_work(name: str, why: 
     assert "reinstall" in caught.value.hint
     assert driver_class("mock") is MockDriver
     assert driver_class("lamp").brightness == 7
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_plugin_does_not_take_the_place_of_a_driver_of_ours() -> None:
+    assert next(iter(entry_points(group=GROUP, name="mock"))).value == "lab_drivers:Lamp"
+    assert driver_class("mock") is MockDriver
 
 
 def test_a_driver_that_does_not_exist_is_named() -> None:
