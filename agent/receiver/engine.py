@@ -1,6 +1,9 @@
 """Reaches the platform's database: SQLite, or PostgreSQL with the extra ``postgres``."""
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, select
@@ -32,12 +35,19 @@ def open_engine(url: str) -> Engine:
         return create_engine(target, connect_args=waits, pool_size=5, max_overflow=_CONNECTIONS - 5, pool_pre_ping=True)
     if target.get_backend_name() != "sqlite":
         raise ValueError("the ledger is kept in SQLite or PostgreSQL")
-    if target.database in (None, "", ":memory:"):
+    if not target.database or target.database == ":memory:":
         raise ValueError("the ledger needs a file, not a database in memory")
+    _make_private(Path(target.database))
     engine = create_engine(target, connect_args={"timeout": float(_BUSY_S)})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make a new file its owner's only: the platform's key lies in it. SQLite's log beside it gets the same mode."""
+    with suppress(OSError):  # there already, or one that SQLite cannot open either and says so
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def writing(engine: Engine) -> Engine:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.keys import public_key_of, sign
@@ -84,10 +84,10 @@ class Enrolment:
         return [Code(row.id, row.begins, row.box_id, row.expires_ns, row.used_by, _state(row, now_ns)) for row in rows]
 
     def revoke_code(self, number: int) -> bool:
-        """Make a code useless, and take away the credential that was given for it; False if there is no such code."""
+        """Make a code useless, and revoke the box that enrolled with it; False if there is no such code."""
         with self._writer.begin() as connection:
             found = connection.execute(update(codes).where(codes.c.id == number).values(revoked=1))
-            connection.execute(delete(credentials).where(credentials.c.code_id == number))
+            _take_away(connection, credentials.c.code_id == number)
         return found.rowcount > 0
 
     def enrol(self, box_id: str, text: str, public_key: str, now_ns: int) -> str:
@@ -112,10 +112,8 @@ class Enrolment:
 
     def revoke_box(self, box_id: str) -> bool:
         """Take a box's credential away; False if it has none. To enrol again it needs a code made for it."""
-        mine = (credentials.c.box_id == box_id, credentials.c.token_hash != _REVOKED)
         with self._writer.begin() as connection:
-            found = connection.execute(update(credentials).where(*mine).values(token_hash=_REVOKED, borne=1))
-        return found.rowcount > 0
+            return _take_away(connection, credentials.c.box_id == box_id)
 
     def keys(self, box_id: str) -> list[dict[str, Any]]:
         """Return every key a box had, newest first: ``public_key``, ``since_ns`` (UTC since 1970)."""
@@ -170,6 +168,12 @@ class Enrolment:
             with self._writer.begin() as connection:
                 connection.execute(update(credentials).where(*mine).values(borne=1))
         return good and row is not None
+
+
+def _take_away(connection: Connection, whose: ColumnElement[bool]) -> bool:
+    """Take credentials away and remember that they were, so that no spare code enrols another box of that name."""
+    mine = (whose, credentials.c.token_hash != _REVOKED)
+    return connection.execute(update(credentials).where(*mine).values(token_hash=_REVOKED, borne=1)).rowcount > 0
 
 
 def _check(row: Any, box_id: str, known: Any, public_key: str, now_ns: int) -> None:

@@ -93,9 +93,9 @@ def _section(_: Speak, box: BoxShown, frame: Frame) -> str:
     link = f"<a href='/boxes/{quote(box.box_id, safe='')}?hours={frame.hours}'>{escape(box.box_id)}</a>"
     facts = [escape(_heard(_, box, frame.now_ns))]
     if box.waiting is not None:
-        facts.append(escape(_("{count} records wait on the box").format(count=box.waiting)))
+        facts.append(escape(_("records waiting on the box: {count}").format(count=box.waiting)))
     if box.oddities:
-        told = _("{count} things do not fit").format(count=len(box.oddities))
+        told = _("what does not fit: {count}").format(count=len(box.oddities))
         facts.append(f"<span class='odd'>{escape(told)}</span>")
     if any(item.kind == "two_boxes" for item in box.oddities):
         twice = _("two live boxes have this name")
@@ -109,7 +109,7 @@ def _section(_: Speak, box: BoxShown, frame: Frame) -> str:
 
 
 def _row(_: Speak, item: Shown, zone: ZoneInfo) -> str:
-    name = item.name_zh if _.code == CHINESE else item.name_en
+    name = item.name_zh or item.name_en if _.code == CHINESE else item.name_en or item.name_zh
     known = _("coverage") + " " + ("-" if item.coverage is None else f"{100 * item.coverage:.1f} %")
     activity = item.activity or Activity.UNKNOWN
     label = _word(_, activity)

@@ -1,5 +1,7 @@
 """SQLite and PostgreSQL keep the same promises."""
 
+import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,6 +125,17 @@ def test_a_database_of_another_version_is_refused(kept: Ledger, database: str) -
     engine.dispose()
     with pytest.raises(ValueError, match=r"another version .* \(99, not 1\)"):
         Ledger(database)
+
+
+def test_a_file_with_the_platforms_key_in_it_is_its_owners_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with Ledger(f"sqlite:///{tmp_path / 'platform.db'}") as ledger:
+            ledger.heartbeat("box-1", Box("").pulse(), 1)
+            assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+            assert len(list(tmp_path.iterdir())) > 1, "the log of writes too"
+    finally:
+        os.umask(before)
 
 
 def test_a_database_from_before_versions_is_refused(tmp_path: Path) -> None:

@@ -155,6 +155,9 @@ def test_revoking_a_code_takes_away_the_credential_it_gave(closed: Box, enrolmen
     assert enrolment.revoke_code(1)
     assert send(closed, credential).status_code == 401
     assert not enrolment.revoke_code(2)
+    spare = enrolment.new_code(None, NOW_NS, 1)
+    assert "a code made for it" in enrol(closed, spare, OTHER_KEY).json()["error"], "its name is nobody else's to take"
+    assert enrol(closed, enrolment.new_code("box-1", NOW_NS, 1), OTHER_KEY).status_code == 200
 
 
 @pytest.mark.parametrize("what", ["records", "heartbeat", "watermark"])

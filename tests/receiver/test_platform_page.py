@@ -130,9 +130,20 @@ def test_a_box_is_shown_with_its_life_coverage_and_instruments(shown: Box) -> No
     tell(shown, ("lifecycle_event", {"event": "configured", "identity": identity}), ("daily_summary", {**day, **rest}))
     shown.beat(boottime_ms=BOOT_NOW_MS, instruments=[{"instrument_id": "炉-1", "activity": "running", "since_ms": H}])
     text = get(shown).text
-    for said in ("box-1", "online, last heartbeat 0:00:00 ago", "3 records wait", "coverage 95.8 %", "muffle furnace"):
+    for said in (
+        "box-1",
+        "online, last heartbeat 0:00:00 ago",
+        "waiting on the box: 3",
+        "coverage 95.8 %",
+        "muffle furnace",
+    ):
         assert said in text
     assert "马弗炉" in get(shown, **CHINESE).text
+
+
+def test_a_name_in_the_other_language_is_better_than_none(shown: Box) -> None:
+    tell(shown, ("lifecycle_event", {"event": "configured", "identity": {"name_zh": "马弗炉"}}))
+    assert "马弗炉" in get(shown).text
 
 
 def test_a_box_that_is_silent_is_offline_and_its_instruments_unknown(shown: Box, ledger: Ledger) -> None:
@@ -149,7 +160,7 @@ def test_oddities_and_doubled_hours_are_shown(shown: Box) -> None:
     text = get(shown, "/boxes/box-1").text
     assert "a record is missing" in text
     assert re.search(r"box-1 / 炉-1</td><td class=n>0:00</td><td class=n>2:00</td><td class=n>1:00</td>", text)
-    assert "1 things do not fit" in get(shown).text
+    assert "what does not fit: 1" in get(shown).text
 
 
 @pytest.mark.parametrize(
