@@ -21,6 +21,7 @@ from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.step import Live, State, live
 from instrument_agent.handover import in_use
+from instrument_agent.i18n import _
 from instrument_agent.poll.guard import Health
 from instrument_agent.poll.recorder import Watched
 from instrument_agent.standing_rules import standing_rules
@@ -98,8 +99,17 @@ def instrument_now(config: InstrumentConfig, watched: Watched, now: Live, health
         "open_run": run and {"start_ms": run.start_ns // NS_PER_MS, "unseen_ms": run.unseen_ns // NS_PER_MS},
         "spent_ms": spent,
         "coverage": round(1 - unknown / total, 6) if told else None,
-        "driver": health and asdict(health),
+        "driver": health and _driver_now(config, watched, now, health),
     }
+
+
+def _driver_now(config: InstrumentConfig, watched: Watched, now: Live, health: Health) -> dict[str, Any]:
+    """Return how reading goes; a device that answers, but not with what is judged, has a problem too."""
+    told, channel, last = asdict(health), config.activity.channel, watched.last
+    if last and not health.failing and now.activity is Activity.UNKNOWN and channel not in last.values:
+        told["error"] = _("it answers, but without {channel}").format(channel=channel)
+        told["hint"] = _("does the profile fit? instrument-agent probe {name} --raw").format(name=config.id)
+    return told
 
 
 def instrument_stopped(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import realpath
 from typing import Any
 
 from instrument_agent.i18n import _
@@ -43,6 +44,7 @@ def check_sharing(readers: Sequence[Reader], book: Notebook) -> None:
         name = bus_name(reader.options)
         if name is not None and reader.at not in taken:
             buses.setdefault(name, []).append(reader)
+    _check_names(buses, book)
     for name, members in buses.items():
         _check_line_settings(name, members, book)
         _check_units(name, members, book)
@@ -62,6 +64,19 @@ def _check_alone(readers: Sequence[Reader], book: Notebook) -> set[KeyPath]:
                 text = problem.format(value=shortened(values[-1]), other=key_text(earlier.at))
                 book.note((*reader.at, keys[-1]), text, _("only one instrument can read this"))
     return noted
+
+
+def _check_names(buses: Mapping[str, Sequence[Reader]], book: Notebook) -> None:
+    """Note a port that goes by two names here: they would be two buses, of which one never gets the port."""
+    first: dict[str, Reader] = {}
+    for name, (member, *_others) in buses.items():
+        if not member.options.get("port"):
+            continue
+        known = first.setdefault(realpath(name), member)
+        if known is not member:
+            problem = _("{name} is the same port as {other}").format(name=shortened(name), other=key_text(known.at))
+            hint = _("write it alike in both: {port}").format(port=known.options["port"])
+            book.note((*member.at, "port"), problem, hint)
 
 
 def _check_line_settings(name: str, members: Sequence[Reader], book: Notebook) -> None:

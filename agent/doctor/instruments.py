@@ -68,6 +68,8 @@ def judge_instrument(facts: InstrumentFacts) -> Verdict:
 
 def _judge_values(facts: InstrumentFacts, driver: Mapping[str, Any], said: str) -> Verdict:
     """Judge what comes of reading an instrument that is read."""
+    if driver["error"]:
+        return Verdict("instrument", Grade.FAIL, driver["error"], driver["hint"], facts.name)
     nonsense = sorted(name for name, value in facts.reading.items() if value is None)
     if nonsense:
         doubt = _("it answers, but not credibly: {names}").format(names=", ".join(nonsense))

@@ -13,9 +13,9 @@ from instrument_agent.config import Config
 from instrument_agent.doctor.verdict import Grade, Verdict
 from instrument_agent.drivers.ports import lasting_name
 from instrument_agent.i18n import _
+from instrument_agent.rights import UDEV_RULE
 
 ACCOUNT = "instrument-agent"
-RULES = "70-instrument-agent.rules"
 _READ_WRITE = 0o6
 _ACL = "system.posix_acl_access"
 _ENTRY = struct.Struct("<HHI")  # tag, permissions, id; linux/posix_acl_xattr.h
@@ -59,7 +59,7 @@ def judge_port(facts: PortFacts) -> Verdict:
     if not facts.allowed:
         said = _("{user} may not open it (its group is {group})").format(user=facts.account, group=facts.group)
         advice = _("plug the adapter out and in, so that the udev rule {rules} sees it; getfacl then names {user}")
-        return Verdict("port", Grade.FAIL, said, advice.format(rules=RULES, user=facts.account), facts.path)
+        return Verdict("port", Grade.FAIL, said, advice.format(rules=UDEV_RULE, user=facts.account), facts.path)
     if facts.lasting and facts.lasting != facts.path:
         said = _("{user} may open it, but after replugging it may be another").format(user=facts.account)
         advice = _("write {name} in the config file").format(name=facts.lasting)

@@ -55,6 +55,16 @@ def test_what_only_one_instrument_can_read_is_refused_to_a_second(
     assert "already used by instrument[1].driver" in mistake.problem
 
 
+def test_a_port_with_two_names_is_told_since_only_one_of_two_buses_would_get_it(tmp_path: Path) -> None:
+    (tmp_path / "ttyUSB0").touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
+    readers = [(METER.replace("/dev/ttyUSB0", str(tmp_path / name)), "power_w") for name in ("by-id", "ttyUSB0")]
+    [mistake] = mistakes(tmp_path, *readers)
+    assert (mistake.line, mistake.key) == (11, "instrument[2].driver.port")
+    assert "same port as instrument[1].driver" in mistake.problem
+    assert mistake.hint.endswith("by-id")
+
+
 def test_of_three_on_one_pin_two_are_told(tmp_path: Path) -> None:
     found = mistakes(tmp_path, *[(CONTACT, "contact")] * 3)
     assert [item.key for item in found] == ["instrument[2].driver.pin", "instrument[3].driver.pin"]

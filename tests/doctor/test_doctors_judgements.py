@@ -185,6 +185,7 @@ def seen(age_ms: int = 500, **driver: Any) -> InstrumentFacts:
     [
         (seen(), OK, "last read 0 s ago"),
         (seen(failing="driver_unavailable", error="no answer", hint="look"), FAIL, "not read: no answer"),
+        (seen(error="it answers, but without power_w", hint="look"), FAIL, "without power_w"),
         (seen(failing="driver_hung"), FAIL, "not read: driver_hung"),
         (seen(61_000), FAIL, "last read 61 s ago"),
         (seen(failures=100), WARN, "9 % of its reads fail"),
