@@ -5,8 +5,10 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from instrument_agent.appending import Place, tell
 from instrument_agent.buffer.books import newest_lifecycle
@@ -22,6 +24,8 @@ from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.core.records import LifecycleWord
 from instrument_agent.handover import in_use
 from instrument_agent.i18n import _
+from instrument_agent.report.sealed import Seal
+from instrument_agent.report.writing import all_that_waits, signer_of, write_sealed
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.replies import watermarks
 from instrument_agent.uplink.transports import transport_to
@@ -140,6 +144,17 @@ def deliver(config: Config, within_s: float) -> list[Delivered]:
     return [
         _confirmed(config, item, ends, waiting[item.name], refused.get(item.name, 0)) for item in config.destinations
     ]
+
+
+def hand_over(config: Config, path: Path, destination: str | None) -> Seal:
+    """Write all that has not arrived yet into a sealed file for one platform; return its seal.
+
+    Raises:
+        AgentError: it cannot be written, or signed.
+    """
+    with closing(Reader(config.box.state_dir)) as reader:
+        contents = all_that_waits(config, reader, datetime.now(ZoneInfo(config.box.timezone)).date())
+        return write_sealed(path, reader, contents, signer_of(config, destination))
 
 
 def wipe(files: list[Path]) -> list[Path]:

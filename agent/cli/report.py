@@ -1,11 +1,10 @@
 """``instrument-agent report``: a month as a sealed file for the platform or a table for people, without a network."""
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from instrument_agent.buffer.reader import Reader
     from instrument_agent.config import Config
     from instrument_agent.report.columns import Column
-    from instrument_agent.report.sealed import Contents, Seal, Sign
+    from instrument_agent.report.sealed import Contents, Seal
 
 
 @click.command(
@@ -77,18 +76,17 @@ class _Wanted:
 
 
 def _contents(config: "Config", reader: "Reader", text: str, form: str) -> "Contents":
-    from instrument_agent.report.figures import figures, month_of, span_of
-    from instrument_agent.report.sealed import Contents
+    from instrument_agent.report.figures import month_of
+    from instrument_agent.report.writing import contents_of
 
     month = month_of(text)
-    watched = [item.id for item in config.instruments]
-    span = span_of(reader, month, watched, [item.name for item in config.destinations])
-    if form == "jsonl" and not span.whole:
+    contents = contents_of(config, reader, month)
+    if form == "jsonl" and not contents.span.whole:
         raise AgentError(
             _("the records of {month} are no longer in this box; only their sums are").format(month=month),
             _("make the table: --format csv"),
         )
-    return Contents(config.box.id, config.box.timezone, month, span, figures(reader, month, span, watched))
+    return contents
 
 
 def _written(
@@ -98,59 +96,19 @@ def _written(
     from instrument_agent.report import tablefile
     from instrument_agent.report.columns import table
     from instrument_agent.report.sealed import sealed
+    from instrument_agent.report.writing import signer_of, whole_file, write_sealed
 
-    sign, key = _signer(config, destination)
-    part = wanted.path.with_name(f"{wanted.path.name}.part")
-    try:
-        if wanted.form == "jsonl":
-            with part.open("wb") as file:
-                seal = sealed(reader, contents, file.write, sign, key)
-                _to_disk(file)
+    signer = signer_of(config, destination)
+    if wanted.form == "jsonl":
+        return write_sealed(wanted.path, reader, contents, signer)
+    with whole_file(wanted.path) as part:
+        seal = sealed(reader, contents, len, *signer)
+        rows = table(wanted.columns, contents, seal)
+        if wanted.form == "csv":
+            tablefile.write_csv(part, wanted.columns, rows)
         else:
-            seal = sealed(reader, contents, len, sign, key)
-            rows = table(wanted.columns, contents, seal)
-            if wanted.form == "csv":
-                tablefile.write_csv(part, wanted.columns, rows)
-            else:
-                tablefile.write_xlsx(part, wanted.columns, rows, contents, seal)
-            with part.open("rb") as file:
-                _to_disk(file)
-        part.replace(wanted.path)
-    except OSError as error:
-        raise AgentError(
-            _("the file {path} cannot be written: {error}").format(path=wanted.path, error=error),
-            _("choose another file with --out"),
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+            tablefile.write_xlsx(part, wanted.columns, rows, contents, seal)
     return seal
-
-
-def _to_disk(file: BinaryIO) -> None:
-    """A USB stick is pulled out as soon as the command ends."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _signer(config: "Config", destination: str | None) -> "tuple[Sign | None, str]":
-    """Return how a report is signed, and the public key: with the key of the one platform the box is enrolled at."""
-    from instrument_agent.keys import sign_apart
-    from instrument_agent.uplink.enrolled import KeyFile
-
-    names = [item.name for item in config.destinations if destination in (None, item.name)]
-    if destination is not None and not names:
-        raise AgentError(_("there is no destination {name}").format(name=destination), _("look into the config file"))
-    files = [KeyFile(config.box.state_dir, name) for name in names]
-    enrolled = [(file, given) for file in files if (given := file.read()) is not None]
-    if not enrolled:
-        return None, ""
-    if len(enrolled) > 1:
-        raise AgentError(
-            _("this box is enrolled at several platforms"), _("say which one gets the report: --destination NAME")
-        )
-    [(file, given)] = enrolled
-    return (lambda statement: sign_apart(file.path, statement)), given.public_key
 
 
 def _tell(contents: "Contents", seal: "Seal", path: Path) -> None:

@@ -8,7 +8,7 @@ import click
 
 from instrument_agent.cli import words
 from instrument_agent.cli.asked import by, instrument_option, sure, who_option, yes_option
-from instrument_agent.cli.options import config_option, examples
+from instrument_agent.cli.options import config_option, destination_option, examples
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 @click.command(
     help=_(
         "Take an instrument out of use: close its books, show what it did in all, and see that every platform has"
-        " everything. With the last instrument the box gives up its credentials. It can be given again."
+        " everything, or write what it lacks into a sealed file. With the last instrument the box gives up its"
+        " credentials. It can be given again."
     ),
-    epilog=examples("retire --instrument xrd-1", 'retire --instrument xrd-1 --who "Li Ming" --wait 600 --yes'),
+    epilog=examples(
+        "retire --instrument xrd-1",
+        'retire --instrument xrd-1 --who "Li Ming" --wait 600 --yes',
+        "retire --instrument xrd-1 --sealed /media/usb/xrd-1.jsonl",
+    ),
 )
 @instrument_option
 @who_option
@@ -36,10 +41,20 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help=_("how long to wait until everything is delivered"),
 )
+@click.option("--sealed", type=click.Path(path_type=Path), help=_("without a network: a file to take to the platform"))
+@destination_option
 @yes_option
 @config_option
-def retire(instrument_id: str, who: str | None, wait_s: int, yes: bool, config_path: Path) -> None:
-    """Go on where it was left; exit status 1 if not everything is delivered."""
+def retire(
+    instrument_id: str,
+    who: str | None,
+    wait_s: int,
+    sealed: Path | None,
+    destination: str | None,
+    yes: bool,
+    config_path: Path,
+) -> None:
+    """Go on where it was left; exit status 1 if not everything is delivered or handed over."""
     from instrument_agent import lifecycle
     from instrument_agent.config import load_config
     from instrument_agent.core.records import LifecycleWord
@@ -55,6 +70,15 @@ def retire(instrument_id: str, who: str | None, wait_s: int, yes: bool, config_p
         record = lifecycle.retire(config, instrument, by(who))
     _show_counters(record["data"].get("counters", {}))
     whole = _told_delivery(lifecycle.deliver(config, wait_s))
+    if not whole and sealed is not None:
+        seal = lifecycle.hand_over(config, sealed, destination)
+        click.echo(_("{path}: have the platform import it (platform import)").format(path=sealed))
+        click.echo(_("seal (SHA-256): {seal}").format(seal=seal.sha256))
+        click.echo(_("Keep the card until the platform has imported the file."))
+        whole = True
+    elif not whole:
+        click.echo(_("Keep the card: it holds hours that no platform has. Connect the box, then give this again."))
+        click.echo(_("Or, without a network, give it with --sealed FILE, and take that file to the platform."))
     last = not lifecycle.left_in_use(config)
     if whole and last:
         _give_up_credentials(config, yes=yes)
@@ -93,11 +117,7 @@ def _told_delivery(platforms: "Sequence[Delivered]") -> bool:
         if item.refused:
             hint = _("see: instrument-agent deadletter list")
             click.echo(_("{name}: it refused {count} records").format(name=item.name, count=item.refused) + f"; {hint}")
-    whole = bool(platforms) and all(item.whole for item in platforms)
-    if not whole:
-        click.echo(_("Keep the card: it holds hours that no platform has. Connect the box, then give this again."))
-        click.echo(_("Or take them along as a sealed file: instrument-agent report --help"))
-    return whole
+    return bool(platforms) and all(item.whole for item in platforms)
 
 
 def _give_up_credentials(config: "Config", *, yes: bool) -> None:

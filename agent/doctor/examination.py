@@ -1,6 +1,7 @@
 """Looks at everything a box depends on, in the order in which a person would, and lets each thing be judged."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from instrument_agent.doctor import (
     storage,
 )
 from instrument_agent.doctor.verdict import Grade, Verdict
+from instrument_agent.handover import is_retired
 from instrument_agent.i18n import _, why
 from instrument_agent.snapshot import stopped_status
 
@@ -177,16 +179,21 @@ class _Box:
         now = {item["instrument_id"]: item for item in status["instruments"]}
         for item in self._config.instruments:
             if item.id not in now:
-                said = _("it was never watched")
-                yield Verdict(
-                    "instrument", Grade.WARN, said, _("restart the agent after a change of the config"), item.id
-                )
+                yield self._unwatched(item.id)
                 continue
             facts = instruments.instrument_facts(item, now[item.id], status["boottime_ms"])
             yield instruments.judge_instrument(facts)
             clamp = instruments.clamp_facts(item, now[item.id])
             if clamp is not None:
                 yield instruments.judge_clamp(clamp)
+
+    def _unwatched(self, instrument_id: str) -> Verdict:
+        with suppress(AgentError):  # said where the database is judged
+            if self._reader is not None and is_retired(self._reader, instrument_id):
+                said, advice = _("it is retired"), _("its [[instrument]] may be taken out of the config file")
+                return Verdict("instrument", Grade.NOT_APPLICABLE, said, advice, instrument_id)
+        said, advice = _("it was never watched"), _("restart the agent after a change of the config")
+        return Verdict("instrument", Grade.WARN, said, advice, instrument_id)
 
     def _platforms(self) -> Iterator[Verdict]:
         if not self._config.destinations:

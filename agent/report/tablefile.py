@@ -51,7 +51,7 @@ def write_xlsx(
         ["传感器（盒子）编号", contents.box_id],
         ["时区", contents.zone],
         ["当月是否已全部结账", "是" if contents.span.complete else "否"],
-        ["封印（SHA-256）", seal.sha256],
+        ["封签（SHA-256）", seal.sha256],
         ["签名（Ed25519）", seal.signature or "无：盒子未在平台登记"],
         ["公钥", seal.public_key or None],
         ["说明", "未知不等于关机；空白表示传感器无从得知，不等于零。导入平台请用同月的 .jsonl 文件。"],

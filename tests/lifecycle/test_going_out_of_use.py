@@ -1,5 +1,6 @@
 """An instrument is retired: its books are closed for good, and the box keeps what no platform has confirmed."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,36 @@ def test_without_a_platform_that_answers_the_card_is_to_be_kept_and_so_are_the_c
     assert rig.agent is not None
     assert rig.agent.stop() == 0
     proven(rig)
+
+
+def test_without_a_network_a_sealed_file_takes_all_that_waits_to_the_platform_and_the_credentials_go(rig: Rig) -> None:
+    rig.start_agent()
+    running(rig)
+    rig.until(rig.delivered, "something was delivered before")
+    keys = keys_of(rig)
+    rig.stop_platform()
+    assert retire(rig, "--wait", "0").returncode == 1
+    file, made = rig.directory / "xrd-1.jsonl", rig.made()
+    done = retire(rig, "--wait", "0", "--sealed", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Keep the card until the platform has imported the file." in done.stdout
+    assert not keys.exists()
+    assert not made <= set(rig.received())
+    database = f"sqlite:///{rig.directory / 'platform.db'}"
+    assert run("platform", "import", "--database", database, str(file), "--unsigned").returncode == 0
+    assert made <= set(rig.received())
+    events = [record["data"]["event"] for record in rig.records("lifecycle_event")]
+    assert "retired" in events
+    assert rig.agent is not None
+    assert rig.agent.stop() == 0
+
+
+def test_the_doctor_does_not_miss_what_is_retired(rig: Rig) -> None:
+    rig.start_agent()
+    running(rig)
+    assert retire(rig).returncode == 0
+    done = run("doctor", "--config", str(rig.config_path), "--json")
+    (found,) = [item for item in json.loads(done.stdout)["verdicts"] if item["about"] == "xrd-1"]
+    assert (found["grade"], found["finding"]) == ("not_applicable", "it is retired")
+    assert rig.agent is not None
+    assert rig.agent.stop() == 0

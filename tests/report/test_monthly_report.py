@@ -45,7 +45,7 @@ def test_the_table_has_the_hours_of_the_month_and_leaves_empty_what_no_sensor_kn
     assert [
         row[title] for title in ("有效机时（小时）", "对外服务机时（小时）", "共享机时（小时）", "使用率（%）")
     ] == [""] * 4
-    assert row["封印（SHA-256）"] == seal_of(box.file())
+    assert row["封签（SHA-256）"] == seal_of(box.file())
 
 
 def test_an_instrument_nobody_watched_that_month_has_no_figures_and_no_zeros(box, tmp_path):
@@ -67,7 +67,7 @@ def test_a_workbook_opens_with_the_same_figures_and_runs_no_name_as_a_formula(cu
     assert found["仪器名称"].quotePrefix
     assert b"<f>" not in b"".join(zipfile.ZipFile(path).read(f"xl/worksheets/sheet{number}.xml") for number in (1, 2))
     about = dict(book["说明"].iter_rows(values_only=True))
-    assert about["封印（SHA-256）"] == seal_of(cunning.file())
+    assert about["封签（SHA-256）"] == seal_of(cunning.file())
 
 
 def test_a_workbook_without_its_library_says_what_to_install(box, tmp_path, monkeypatch):
