@@ -49,6 +49,7 @@ bench: $(VENV)/dev-ready ## speed and memory, as ratios against a floor measured
 	$(BIN)/python benchmarks/card_writes.py
 	$(BIN)/python benchmarks/long_life.py
 	$(BIN)/python benchmarks/drain.py
+	$(BIN)/python benchmarks/change_delay.py
 
 fleet: $(VENV)/dev-ready ## 100,000 boxes and one platform: its worst second after an outage, a power cut, a midnight (BOXES=)
 	$(BIN)/python benchmarks/fleet.py $(BOXES)

@@ -83,7 +83,14 @@ def _shown(verdicts: "Iterable[Verdict]") -> "Iterable[Verdict]":
 def _begin(trial: "Trial", code: str | None) -> None:
     """See whether anybody is there, and enrol the box if there is a code for it."""
     if code is None:
-        trial.watermark()
+        answer = trial.watermark()
+        if answer.status in (401, 403):
+            raise AgentError(
+                _("the platform does not let this box in: {status} {body}").format(
+                    status=answer.status, body=str(answer.body)[:200]
+                ),
+                _("give a one-time code with --code-file, or the credential of the box with --token-file"),
+            )
         return
     answer = trial.enrol(code)
     if not trial.private_key:

@@ -149,3 +149,10 @@ def test_what_cannot_be_begun_is_said(arguments: list[str], said: str, tmp_path:
     done: Result = CliRunner().invoke(platform_check, arguments)
     assert said in str(done.exception)
     assert getattr(done.exception, "hint", "")
+
+
+def test_a_platform_that_does_not_let_the_box_in_is_not_judged(carrier: Carrier, books: Ledger):
+    carrier.app = create_app(books, time.time_ns, token="s3cret")
+    done: Result = CliRunner().invoke(platform_check, [carrier.url])
+    assert "does not let this box in: 401" in str(done.exception)
+    assert "--code-file" in getattr(done.exception, "hint", "")
