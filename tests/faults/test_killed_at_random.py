@@ -33,6 +33,7 @@ DAY_NS = 86_400 * 10**9
 TRUE_UTC_NS = 1_795_334_400 * 10**9
 CANARY = "canary-5b1f0e"
 PATIENCE_S = 60.0
+LAST_LIVES = 3
 HELD_S = 35.0
 """Silence that is held, minimum times, and what a slow machine takes between two polls (box seconds)."""
 BOXES = {
@@ -78,12 +79,18 @@ class Box:
                 self.wall_ns += self.rng.choice([0, 0, -10, 10]) * 366 * DAY_NS  # the wall clock was set meanwhile
 
     def recover(self, ledger: RecordingLedger) -> None:
-        """Let an agent live until the platform has everything, with nothing new to tell."""
+        """Let an agent live until the platform has everything, with nothing new to tell.
+
+        On a busy machine a silence may be written down just before the last kill: then the next one delivers it.
+        """
         with Nursery(self.directory / "agent.log") as nursery:
             self.quiet_s = self.now_s()
-            pid = nursery.agent(self.config_path, self._clock(), self.quiet_s)
-            await_settled(ledger, self)
-            nursery.kill(pid)
+            for _ in range(LAST_LIVES):
+                pid = nursery.agent(self.config_path, self._clock(), self.quiet_s)
+                await_settled(ledger, self)
+                nursery.kill(pid)
+                if settled(ledger, self):
+                    return
 
     def _clock(self) -> tuple[float, int, int, str]:
         return SPEED, self.origin_ns, self.wall_ns, self.boots[-1]
