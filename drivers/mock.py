@@ -13,7 +13,7 @@ from instrument_agent.core.readings import Channel, UnknownReason, Value
 from instrument_agent.drivers.trace import BadRow, recorded_rows, trace_channels
 from instrument_agent.drivers.units import unit_of
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import Unfit
+from instrument_agent.tables.mistakes import Unfit, together
 
 HUGE = 1e9
 """What is played is as credible as whoever wrote it meant it to be, within this."""
@@ -46,13 +46,17 @@ class MockDriver:
                 _('script = [20.0, 1500.0, "unavailable"] or trace = "recorded.csv"'),
                 ("trace",) if self.script else (),
             )
-        for number, item in enumerate(self.script):
-            if isinstance(item, str) and item not in FAULTS:
-                raise Unfit(
-                    _("{item} is no fault a mock instrument knows").format(item=item),
-                    _("known: {names}").format(names=", ".join(FAULTS)),
-                    ("script", number),
-                )
+        wrong = [
+            Unfit(
+                _("{item} is no fault a mock instrument knows").format(item=item),
+                _("known: {names}").format(names=", ".join(FAULTS)),
+                ("script", number),
+            )
+            for number, item in enumerate(self.script)
+            if isinstance(item, str) and item not in FAULTS
+        ]
+        if wrong:
+            raise together(wrong)
         self._times_s: list[float] = []
         self._items: list[Mapping[str, Value] | str] = []
         self._length_s = 0.0

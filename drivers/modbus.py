@@ -20,7 +20,7 @@ from instrument_agent.drivers.profile_file import (
 )
 from instrument_agent.drivers.registers import RATIOS, Register, decode
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import Unfit, together
+from instrument_agent.tables.mistakes import Unfit, check_all, together
 
 DEFAULT_PROFILE = "eastron-sdm120"
 RATIO = {"low": 0.001, "high": 100_000}
@@ -50,6 +50,9 @@ class ModbusDriver:
     rtu_over_tcp: bool = False
 
     def __post_init__(self) -> None:
+        check_all(self._check_way, self._settle)
+
+    def _check_way(self) -> None:
         if bool(self.port) == bool(self.host):
             raise Unfit(
                 _("a Modbus meter needs either a port or a host"),
@@ -58,6 +61,9 @@ class ModbusDriver:
             )
         if self.port and self.rtu_over_tcp:
             raise Unfit(_("goes with a host, not with a port"), at=("rtu_over_tcp",))
+
+    def _settle(self) -> None:
+        """Work out from the profile whatever is not given."""
         profile = self._known()
         if self.port:
             serial = profile.serial
@@ -141,12 +147,16 @@ class ModbusDriver:
         factors = {factor for item in profile.registers for factor in item.factors}
         asked = {item.channel for item in profile.registers}
         given: dict[str, float] = {}
+        wrong: list[Unfit] = []
         for name, ratio in zip(RATIOS, (self.ct_ratio, self.vt_ratio), strict=True):
             if ratio is not None and name not in factors:
                 hint = _("what {profile} measures needs no such factor: leave this key out")
-                raise Unfit(_("the meter has multiplied already"), hint.format(profile=self._name()), at=(name,))
+                unfit = Unfit(_("the meter has multiplied already"), hint.format(profile=self._name()), at=(name,))
+                wrong.append(unfit)
             if ratio is not None or name not in asked:
                 given[name] = 1.0 if ratio is None else float(ratio)
+        if wrong:
+            raise together(wrong)
         return given
 
     def _ask(self, block: Block, deadline_s: float, words: dict[tuple[int, int], int]) -> bool:

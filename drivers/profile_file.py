@@ -1,7 +1,7 @@
 """What is known of a model of meter: one TOML file each, ours in the folder ``profiles``, or the technician's own."""
 
 import tomllib
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import as_file, files
@@ -64,25 +64,25 @@ class Profile:
         seen: set[str] = set()
         wrong: list[Unfit] = []
         for number, register in enumerate(self.register):
-            try:
-                self._check(register, seen)
-            except Unfit as unfit:
-                wrong.append(unfit.below(("register", number)))
+            wrong += [unfit.below(("register", number)) for unfit in self._wrong(register, seen)]
             seen.add(register.channel)
         if wrong:
             raise together(wrong)
 
-    def _check(self, register: Register, seen: Container[str]) -> None:
-        """Check a register, ``seen`` being the channels of those before it."""
+    def _wrong(self, register: Register, seen: Container[str]) -> Iterator[Unfit]:
+        """Yield what is wrong with a register, ``seen`` being the channels of those before it."""
         if register.channel in seen:
-            raise Unfit(_("this channel is there twice"), at=("channel",))
+            yield Unfit(_("this channel is there twice"), at=("channel",))
         if WORDS[register.type] > self.max_registers:
             problem = _("type {type} does not fit into max_registers ({limit})")
-            raise Unfit(problem.format(type=register.type, limit=self.max_registers), at=("type",))
+            yield Unfit(problem.format(type=register.type, limit=self.max_registers), at=("type",))
         if register.function is None and self.function is None:
             hint = _("1 coils, 2 discrete inputs, 3 holding registers, 4 input registers")
-            raise Unfit(_("this key is required"), hint, at=("function",))
-        replace(register, function=register.function or self.function)
+            yield Unfit(_("this key is required"), hint, at=("function",))
+        try:
+            replace(register, function=register.function or self.function)
+        except Unfit as unfit:
+            yield unfit
 
     @cached_property
     def registers(self) -> tuple[Register, ...]:

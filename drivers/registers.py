@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.units import check_ending
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import Unfit, shortened
+from instrument_agent.tables.mistakes import Unfit, check_all, shortened
 
 BIT_FUNCTIONS = (1, 2)
 """Coils and discrete inputs; 3 and 4 are holding and input registers (Modbus application protocol V1.1b3, 6)."""
@@ -90,19 +90,12 @@ class Register:
     factors: list[str] = field(default_factory=list, metadata={"check": check_factors})
 
     def __post_init__(self) -> None:
-        if self.function is not None and (self.type == "bit") != (self.function in BIT_FUNCTIONS):
-            problem = _("functions 1 and 2 read bits, 3 and 4 all other types; this is type {type}, function {number}")
-            raise Unfit(problem.format(type=self.type, number=self.function), at=("type",))
-        if self.end > LAST_ADDRESS + 1:
-            raise Unfit(_("the last address is {last}").format(last=LAST_ADDRESS), at=("address",))
-        if self.scale == 0:
-            raise Unfit(_("must not be 0"), at=("scale",))
-        self._check_no_value()
-        if self.states is None:
-            check_ending(self.channel, self.unit)
-            self._check_range()
-        else:
-            self._check_codes(self.states)
+        meaning = (
+            (lambda: check_ending(self.channel, self.unit), self._check_range)
+            if self.states is None
+            else (self._check_codes,)
+        )
+        check_all(self._check_place, self._check_scale, self._check_no_value, *meaning)
 
     @property
     def end(self) -> int:
@@ -132,6 +125,17 @@ class Register:
         # A code nobody explained is handed on as it is: nothing is made up, and nothing is lost.
         return code * self.scale if self.states is None else self.states.get(str(code), str(code))
 
+    def _check_place(self) -> None:
+        if self.function is not None and (self.type == "bit") != (self.function in BIT_FUNCTIONS):
+            problem = _("functions 1 and 2 read bits, 3 and 4 all other types; this is type {type}, function {number}")
+            raise Unfit(problem.format(type=self.type, number=self.function), at=("type",))
+        if self.end > LAST_ADDRESS + 1:
+            raise Unfit(_("the last address is {last}").format(last=LAST_ADDRESS), at=("address",))
+
+    def _check_scale(self) -> None:
+        if self.scale == 0:
+            raise Unfit(_("must not be 0"), at=("scale",))
+
     def _check_range(self) -> None:
         if self.low is None or self.high is None:
             if self.type == "bit" and self.low is self.high:
@@ -153,12 +157,12 @@ class Register:
                     at=("no_value",),
                 )
 
-    def _check_codes(self, states: Mapping[str, str]) -> None:
+    def _check_codes(self) -> None:
         if self.type.startswith("float"):
             raise Unfit(_("a state is a whole number, not {type}").format(type=self.type), at=("type",))
         bits = 1 if self.type == "bit" else WORDS[self.type] * WORD_BITS
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.type.startswith("int") else (0, (1 << bits) - 1)
-        for code in states:
+        for code in self.states or ():
             if not low <= int(code) <= high or code != str(int(code)):
                 problem = _("type {type} never reads {code}")
                 raise Unfit(problem.format(type=self.type, code=shortened(code)), at=("states", code))

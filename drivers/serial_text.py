@@ -16,7 +16,7 @@ from instrument_agent.drivers.text_lines import LineSplitter, Wanted, check_valu
 from instrument_agent.drivers.text_port import TTY_BUFFER, forget, received
 from instrument_agent.drivers.text_questions import Questions
 from instrument_agent.i18n import _
-from instrument_agent.tables.mistakes import Unfit, together
+from instrument_agent.tables.mistakes import Unfit, check_all, together
 
 Raw = NewType("Raw", str)
 """Text that may hold control characters, which the config file allows in no plain ``str``."""
@@ -61,15 +61,8 @@ class SerialTextDriver:
     rts: bool = False
 
     def __post_init__(self) -> None:
-        if not self.port:
-            problem = _("an instrument that sends text needs a port")
-            raise Unfit(problem, _('port = "/dev/serial/by-id/..."'), ("port",))
+        check_all(self._check_port, self._ending, self._check_values, lambda: check_allowed(self.allow))
         self._terminator = self._ending()
-        try:
-            check_values(self.values)
-        except Unfit as unfit:
-            raise unfit.below(("values",)) from None
-        check_allowed(self.allow)
         self._wanted: list[Wanted] = [wanted(table) for table in self.values]
         self._queries = self._checked_queries()
         self._questions = Questions(self.encoding, self._terminator)
@@ -125,6 +118,17 @@ class SerialTextDriver:
         port, self._port = self._port, None  # forgotten first: an adapter that was pulled out may fail to close
         if port is not None:
             port.close()
+
+    def _check_port(self) -> None:
+        if not self.port:
+            problem = _("an instrument that sends text needs a port")
+            raise Unfit(problem, _('port = "/dev/serial/by-id/..."'), ("port",))
+
+    def _check_values(self) -> None:
+        try:
+            check_values(self.values)
+        except Unfit as unfit:
+            raise unfit.below(("values",)) from None
 
     def _ending(self) -> bytes:
         problem = Unfit(

@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,7 +40,8 @@ class InvalidConfig(ConfigError):
     """A file with mistakes; ``mistakes`` holds every one of them, file by file, in the order of their lines."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = sorted(mistakes, key=lambda mistake: (str(mistake.path), mistake.line or 0))
+        # A file that two instruments name is read twice, and its mistakes are found twice.
+        self.mistakes = sorted(dict.fromkeys(mistakes), key=lambda mistake: (str(mistake.path), mistake.line or 0))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
@@ -65,6 +66,22 @@ def together(found: Sequence[Unfit]) -> Unfit:
     """Return the first of what was found, with all the others."""
     first, *others = [item for unfit in found for item in (unfit, *unfit.others)]
     return Unfit(first.problem, first.hint, first.at, others)
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Run every check, and raise together what they raise.
+
+    Raises:
+        Unfit: one of them failed, or several.
+    """
+    wrong: list[Unfit] = []
+    for check in checks:
+        try:
+            check()
+        except Unfit as unfit:
+            wrong.append(unfit)
+    if wrong:
+        raise together(wrong)
 
 
 class Notebook:

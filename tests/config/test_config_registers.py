@@ -294,3 +294,17 @@ def test_meters_at_one_address_agree_whether_it_is_a_serial_server(tmp_path: Pat
     with pytest.raises(InvalidConfig) as caught:
         load_config(path)
     assert [item.key for item in caught.value.mistakes] == ["instrument[2].driver.rtu_over_tcp"]
+
+
+def test_all_that_is_wrong_with_a_register_is_told_at_once_and_once(folder: Path) -> None:
+    own = OWN_PROFILE.replace('unit = "W", low = -100', 'unit = "kW", scale = 0, no_value = ["FF"], low = 9001')
+    sharing = CONFIG.partition("[[instrument]]")[2].replace("xrd-1", "sem-1").replace(".0.2.1", ".0.2.2")
+    naming = 'profile_file = "meters/mine.toml"\n'
+    found = mistakes_in(folder, f"{naming}[[instrument]]{sharing}{naming}", own)
+    keys = ["scale", "no_value", "unit", "low"]
+    assert [(item.line, item.key) for item in found] == [(4, f"register[1].{key}") for key in keys]
+
+
+def test_all_that_is_wrong_with_the_keys_of_a_driver_is_told_at_once(folder: Path) -> None:
+    found = mistakes_in(folder, 'port = "/dev/ttyUSB0"\nct_ratio = 2\nvt_ratio = 3\n')
+    assert [item.key.rpartition(".")[2] for item in found] == ["host", "ct_ratio", "vt_ratio"]
