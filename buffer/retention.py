@@ -1,17 +1,20 @@
 """Makes room: what is old enough and has arrived everywhere goes, what sums it up stays for life.
 
 The wall clock decides nothing here. Records lie in the log in the order they were made, so everything before a time
-anchor that is more than 400 days old is older still. Only whole epochs are pruned, so that no platform meets a hole in
-one; each leaves its end as a root, (epoch, seq, hash), at which ``verify`` starts. The pages that become free are used
-again: the file stops growing.
+anchor that is more than 400 days old is older still; an anchor that says so counts only if no other of its boot, and no
+platform before it, contradicts: a time server that is years behind must cost nothing. Only whole epochs are pruned, so
+that no platform meets a hole in one; each leaves its end as a root, (epoch, seq, hash), at which ``verify`` starts. The
+pages that become free are used again: the file stops growing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from instrument_agent.buffer.books import anchors
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.store import Store, Transaction
-from instrument_agent.core.anchors import Utc
+from instrument_agent.core.anchors import PLATFORM, Utc, utc_of
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.core.records import RecordType
 from instrument_agent.core.rowsum import row_sum
@@ -21,8 +24,17 @@ KEPT_NS = 400 * DAY_NS
 PRUNE_EVERY_NS = DAY_NS
 REPORTS = "(report)"
 """The way by file has a watermark like a destination; none in a config can be called so."""
+DOUBTED = 20
+"""So many anchors are looked at whether they can be believed; if none can, nothing is pruned this time."""
 AT_ONCE = 1000
 """Records in one transaction: a poll that has something to write waits for no longer than that."""
+ENDLESS_ID = 1 << 62
+SAID = (
+    "select r.id, e.number, e.boot_id, json_extract(r.body, '$.data.boottime_ms'),"
+    " json_extract(r.body, '$.data.utc_ms') as utc_ms, json_extract(r.body, '$.data.error_ms') as error_ms"
+    " from records r join epochs e on e.epoch = r.epoch where r.type = ?"
+)
+"""The time anchors in the log: place, epoch number, boot, boot time, and what they say."""
 FOR_LIFE = (
     RecordType.DAILY_SUMMARY,
     RecordType.EPOCH_STARTED,
@@ -68,14 +80,34 @@ def prune(store: Store, now: Utc | None, destinations: Sequence[str]) -> Pruned:
 
 
 def _edge(source: Readable, before_utc_ns: int) -> Edge | None:
-    rows = source.rows(
-        "select r.id, e.number, e.boot_id, json_extract(r.body, '$.data.boottime_ms') from records r"
-        " join epochs e on e.epoch = r.epoch where r.type = ?"
-        " and json_extract(r.body, '$.data.utc_ms') + json_extract(r.body, '$.data.error_ms') < ?"
-        " order by r.id desc limit 1",
-        (RecordType.TIME_ANCHOR.value, before_utc_ns // NS_PER_MS),
+    """Return the newest anchor that is older than a moment, before the first of a platform that is younger."""
+    young = (
+        f"{SAID} and json_extract(r.body, '$.data.source') like ? || '%' and utc_ms - error_ms >= ?"
+        " order by r.id limit ?"
     )
-    return Edge(rows[0][0], rows[0][1], rows[0][2], rows[0][3] * NS_PER_MS) if rows else None
+    before_ms = before_utc_ns // NS_PER_MS
+    for place in source.rows(young, (RecordType.TIME_ANCHOR.value, PLATFORM, before_ms, DOUBTED)):
+        edge, utc = _believed(source, place)
+        if utc is not None and utc.utc_ns - utc.error_ns >= before_utc_ns:
+            return _older(source, before_utc_ns, edge.id)
+    return _older(source, before_utc_ns, ENDLESS_ID)
+
+
+def _older(source: Readable, before_utc_ns: int, below_id: int) -> Edge | None:
+    old = f"{SAID} and utc_ms + error_ms < ? and r.id < ? order by r.id desc limit ?"
+    given = (RecordType.TIME_ANCHOR.value, before_utc_ns // NS_PER_MS, below_id, DOUBTED)
+    for place in source.rows(old, given):
+        edge, utc = _believed(source, place)
+        if utc is not None and utc.utc_ns + utc.error_ns < before_utc_ns:
+            return edge
+    return None
+
+
+def _believed(source: Readable, place: Sequence[Any]) -> tuple[Edge, Utc | None]:
+    """Return where an anchor is, and the UTC there by all anchors of its boot; None if they were lost."""
+    id_, number, boot_id, boottime_ms = place[:4]
+    edge = Edge(id_, number, boot_id, boottime_ms * NS_PER_MS)
+    return edge, utc_of(anchors(source, boot_id), boot_id, edge.boottime_ns)
 
 
 def released_id(source: Readable, destinations: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from instrument_agent.buffer.books import save_anchor, save_events
 from instrument_agent.buffer.outbox import Outbox
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.buffer.retention import DAY_NS, KEPT_NS, Pruned, prune
-from instrument_agent.buffer.store import Store
+from instrument_agent.buffer.store import Start, Store
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.anchors import Anchor, Utc
 from instrument_agent.core.ledger import Interval
@@ -53,6 +53,21 @@ def test_nothing_else_is_pruned(tmp_path: Path, now: Utc | None, names: list[str
     store = filled(tmp_path / "box")
     all_acknowledged(store)
     assert prune(store, now, names) == Pruned()
+    store.close()
+
+
+@pytest.mark.parametrize("same_boot", [True, False], ids=["in a boot that a platform saw, too", "in a boot of its own"])
+def test_a_time_server_that_is_years_behind_makes_nothing_old(tmp_path: Path, same_boot: bool):
+    store = filled(tmp_path / "box")
+    boot_id = BOOT if same_boot else "boot-2"
+    if not same_boot:
+        store.begin_epoch(Start(boot_id, 5 * NS_PER_S, "0", "x"))
+    with store.write() as change:
+        save_anchor(change, Anchor(boot_id, 200 * NS_PER_S, UTC_NS - 350 * DAY_NS, NS_PER_S, "ntp"))
+    all_acknowledged(store)
+    young = Utc(UTC_NS + 60 * DAY_NS, NS_PER_S)
+    assert prune(store, young, ["province"]) == Pruned()
+    assert prune(store, LATER, ["province"]).records > 0, "what is old goes all the same"
     store.close()
 
 

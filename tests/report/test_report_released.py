@@ -9,17 +9,18 @@ import pytest
 from click.testing import CliRunner
 from reported_box import BOOT, DAWN_MS, DESTINATION, Institute, ReportedBox
 
+from instrument_agent.buffer.books import save_anchor
 from instrument_agent.buffer.outbox import Outbox
-from instrument_agent.buffer.retention import KEPT_NS, prune, released_id
+from instrument_agent.buffer.retention import DAY_NS, KEPT_NS, prune, released_id
+from instrument_agent.buffer.store import Start
 from instrument_agent.buffer.verify import verify
 from instrument_agent.cli.report import report
 from instrument_agent.clock import SystemClock
 from instrument_agent.config import load_config
 from instrument_agent.control import ControlServer
-from instrument_agent.core.anchors import Utc
+from instrument_agent.core.anchors import Anchor, Utc
 from instrument_agent.core.errors import AgentError
-from instrument_agent.core.readings import NS_PER_MS
-from instrument_agent.core.records import RecordType
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.report.confirming import confirming
 
 LATER = Utc(DAWN_MS * NS_PER_MS + 2 * KEPT_NS, 0)
@@ -61,10 +62,10 @@ def test_a_receipt_releases_what_was_imported_and_no_more(enrolled, institute):
 
 def test_released_records_are_pruned_in_their_time_and_others_stay(enrolled, institute):
     receipt = imported(enrolled, institute)
-    for day in (500, 1000):
-        enrolled.begin()
-        anchor = {"boottime_ms": day, "utc_ms": DAWN_MS + day * 86_400_000, "error_ms": 1, "source": "ntp"}
-        enrolled.add(RecordType.TIME_ANCHOR, anchor, None)
+    for day in (40, 1000):
+        enrolled.store.begin_epoch(Start(f"boot-{day}", 0, "0.1.0", "c0ffee01" * 8))
+        with enrolled.store.write() as change:
+            save_anchor(change, Anchor(f"boot-{day}", 0, DAWN_MS * NS_PER_MS + day * DAY_NS, NS_PER_S, "ntp"))
     assert prune(enrolled.store, LATER, ["province"]).records == 0
     enrolled.confirm(receipt)
     assert prune(enrolled.store, LATER, ["province"]).records == 2 * 31
