@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from instrument_agent.buffer.books import anchors, changes_of_hands, configured_data
 from instrument_agent.buffer.calendar_days import (
-    FAR_NS,
     BootSpan,
     NextDay,
     boot_spans,
@@ -21,22 +20,26 @@ from instrument_agent.buffer.calendar_days import (
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.anchors import Anchor, Sights, Utc
 from instrument_agent.core.days import (
+    FAR_NS,
     Idle,
     Stretch,
     boot_moment,
     clipped,
     counted_span,
     daily_summary,
+    dated,
     day_sums,
     idle_after,
     local_day,
     shares_before,
 )
-from instrument_agent.core.readings import NS_PER_S, UnknownReason
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.step import State
 
 KNOWN_TO_NS = 60 * NS_PER_S
 """A day is closed once the UTC of its end is known this well, or will never be known better."""
+LEAP_NS = 86_400 * NS_PER_S
+"""A sight of UTC that puts the end of the next day further back than this needs another one that agrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class Daybook:
         due = self._next(instrument_id, state)
         if settled is None or due is None or settled.utc_ns - settled.error_ns < due.utc_ns[1]:
             return None
+        # What the boot clock counted since a sight of UTC is not in doubt, the sight itself may be.
+        leapt_ns = due.utc_ns[1] + LEAP_NS
+        if min(anchor.utc_ns for anchor in known) > leapt_ns and not self._agreed(leapt_ns):
+            return None
         began_ns = self._span(instrument_id, state)[0]
         ended_ns = boot_moment(here, due.utc_ns[1], state.line.settled_ns)
         ended = here(ended_ns)
@@ -84,6 +91,13 @@ class Daybook:
         open_yet = ended_ns > max(began_ns, *(anchor.boottime_ns for anchor in known))
         unsure = ended is not None and open_yet and ended.error_ns > KNOWN_TO_NS
         return None if unsure else due
+
+    def _agreed(self, utc_ns: int) -> bool:
+        """Say whether two sights of UTC put a moment into the past: of two sources or boots, or hours apart.
+
+        A time server that is a year ahead must not close the days of that year.
+        """
+        return sum(anchor.utc_ns - anchor.error_ns >= utc_ns for anchor in anchors(self._store)) > 1
 
     def _next(self, instrument_id: str, state: State) -> _Due | None:
         """Return the next day to count; it begins where the last one ended, whatever zone the box was in then."""
@@ -109,16 +123,16 @@ class Daybook:
 
     def _close(self, instrument_id: str, state: State, known: list[Anchor], due: _Due) -> None:
         day, (start_utc_ns, end_utc_ns) = due.next.day, due.utc_ns
-        stretches: list[tuple[str, Stretch]] = []
-        first_number, dark = due.next.first_epoch_number, UnknownReason.POWER_LOSS
-        for span in boot_spans(self._store, instrument_id, first_number):
+        numbers: dict[str, int] = {}
+        boots: list[tuple[str, Stretch | None]] = []
+        for span in boot_spans(self._store, instrument_id, due.next.first_epoch_number):
             stretch = self._stretch(instrument_id, state, span, known, due.utc_ns)
-            if stretch is not None:
-                stretches.append((span.boot_id, replace(stretch, dark=dark)))
-                dark = UnknownReason.POWER_LOSS
-                first_number = span.first_epoch_number if stretch.begin_utc_ns < end_utc_ns else first_number
-            elif span.begin_ns is not None:
-                dark = UnknownReason.UNDATED
+            if stretch is not None or span.begin_ns is not None:
+                boots.append((span.boot_id, stretch))
+            numbers[span.boot_id] = span.first_epoch_number
+        stretches = dated(boots)
+        begun = [numbers[boot_id] for boot_id, stretch in stretches if stretch.begin_utc_ns < end_utc_ns]
+        first_number = max([due.next.first_epoch_number, *begun])
         sums = day_sums(start_utc_ns, end_utc_ns, [stretch for _boot_id, stretch in stretches])
         idle = idle_after(due.next.idle, sums)
         data = daily_summary(day, self._zone_name, sums, idle, self._levels_days)

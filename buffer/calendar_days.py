@@ -11,13 +11,10 @@ from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
 from instrument_agent.core.ledger import Interval
-from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.i18n import _
 
-FAR_NS = 3600 * NS_PER_S
-"""No later anchor moves a boot by this much, so one that is farther from a day adds nothing to it."""
 DAY_COLUMNS = "instrument_id, next_day, first_epoch_number, days_not_powered, unknown_days, row_sum"
 MIDNIGHT_COLUMNS = "boot_id, utc_ns, boottime_ns, after_id, row_sum"
 

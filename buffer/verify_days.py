@@ -6,7 +6,7 @@ closed, and comes out the same to the millisecond.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from instrument_agent.buffer.books import epochs
 from instrument_agent.buffer.calendar_days import (
     DAY_COLUMNS,
-    FAR_NS,
     MIDNIGHT_COLUMNS,
     Midnight,
     NextDay,
@@ -24,11 +23,13 @@ from instrument_agent.buffer.calendar_days import (
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.core.anchors import Anchor, Sights
 from instrument_agent.core.days import (
+    FAR_NS,
     DaySums,
     Idle,
     Stretch,
     clipped,
     counted_span,
+    dated,
     day_sums,
     idle_after,
     local_day,
@@ -215,28 +216,24 @@ class DayProof:
         name = record["instrument_id"]
         if not self._books.get((name, record["boot_id"])):
             return None  # the boot it was counted in ended before anything was settled, or is pruned
-        stretches: list[tuple[str, Stretch]] = []
-        begins: tuple[str, int] | None = None
-        first_number, through = from_number, self._numbers.get(record["epoch"], 0)
-        dark = UnknownReason.POWER_LOSS
+        boots: list[tuple[str, Stretch | None]] = []
+        through = self._numbers.get(record["epoch"], 0)
         for boot_id, (number, newest) in self._boots.items():
             chain = self._books.get((name, boot_id))
-            if number <= through and newest >= from_number and chain:
-                if boot_id not in self._anchors:
-                    dark = UnknownReason.UNDATED
-                    continue
-                stretch = self._stretch(id_, boot_id, chain, day_ns)
-                if stretch is None:
-                    return None
-                stretches.append((boot_id, replace(stretch, dark=dark)))
-                dark = UnknownReason.POWER_LOSS
-                begins = begins or (boot_id, chain[0].start_ns // NS_PER_MS)
-                first_number = number if stretch.begin_utc_ns < day_ns[1] else first_number
+            if number > through or newest < from_number or not chain:
+                continue
+            stretch = self._stretch(id_, boot_id, chain, day_ns) if boot_id in self._anchors else None
+            if stretch is None and self._torn:
+                return None
+            boots.append((boot_id, stretch))
+        stretches = dated(boots)
+        begun = [self._boots[boot_id][0] for boot_id, stretch in stretches if stretch.begin_utc_ns < day_ns[1]]
+        begins = next(((boot, self._books[name, boot][0].start_ns // NS_PER_MS) for boot, _stretch in stretches), None)
         cut_off = self._pruned or begins != self._watched_from.get(name, begins)
         if not stretches or (cut_off and stretches[0][1].begin_utc_ns > day_ns[0]):
             return None
         sums = day_sums(*day_ns, [stretch for _boot_id, stretch in stretches])
-        return sums, first_number, shares_before(day_ns[0], stretches, self._handed.get(name, []))
+        return sums, max([from_number, *begun]), shares_before(day_ns[0], stretches, self._handed.get(name, []))
 
     def _stretch(self, id_: int, boot_id: str, chain: list[Interval], day_ns: tuple[int, int]) -> Stretch | None:
         """Return what a boot added to a day, as it was counted then; None if that cannot be told any more."""

@@ -15,6 +15,8 @@ from instrument_agent.core.anchors import Utc
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity, UnknownReason
 
+FAR_NS = 3600 * NS_PER_S
+"""No later anchor moves a boot by this much, so one that is farther from a day adds nothing to it."""
 KNOWN_COVERAGE = 0.95
 """A day that was observed for at least this share and never powered counts as not powered."""
 
@@ -100,6 +102,23 @@ def clipped(chain: Iterable[Interval], from_ns: int, to_ns: int) -> tuple[Interv
     """Return what of a chain lies in [from, to)."""
     cut = (Interval(max(item.start_ns, from_ns), min(item.end_ns, to_ns), item.activity, item.reason) for item in chain)
     return tuple(item for item in cut if item.start_ns < item.end_ns)
+
+
+def dated(boots: Sequence[tuple[str, Stretch | None]]) -> list[tuple[str, Stretch]]:
+    """Return the boots whose time is known, in order, each with why nothing dated is known of the time before it.
+
+    ``boots`` are those in which the instrument was watched; None stands for one that never learned the time. One that
+    seems to begin long after the last one did was told a false time, and is as good as one that was told none.
+    """
+    begins_ns = [stretch.begin_utc_ns for _boot_id, stretch in boots if stretch is not None]
+    found, dark = list[tuple[str, Stretch]](), UnknownReason.POWER_LOSS
+    for boot_id, stretch in boots:
+        if stretch is None or stretch.begin_utc_ns > begins_ns[-1] + FAR_NS:
+            dark = UnknownReason.UNDATED
+        else:
+            found.append((boot_id, replace(stretch, dark=dark)))
+            dark = UnknownReason.POWER_LOSS
+    return found
 
 
 def day_sums(start_utc_ns: int, end_utc_ns: int, stretches: Sequence[Stretch]) -> DaySums:

@@ -59,6 +59,8 @@ def test_without_a_sight_of_utc_no_day_is_closed_and_later_all_are(tmp_path):
     box.until("2026-03-04T17:00", 1.0)
     assert box.close() == []
     box.anchor()
+    box.until("2026-03-04T23:00", 1.0)
+    box.anchor()
     assert [day["day"] for day in box.close()] == ["2026-03-02", "2026-03-03", "2026-03-04"]
 
 
@@ -80,6 +82,7 @@ def test_days_without_power_at_the_box_are_unknown_with_that_reason_and_leave_th
     box.until("2026-03-03T17:00", 1.0)  # two days off
     box.boot(box.now_s + 3 * 86_400)
     box.until("2026-03-08T17:00", 1.0)
+    box.anchor()
     days = box.close()
     assert [day["day"][-2:] for day in days] == ["02", "03", "04", "05", "06", "07", "08"]
     assert all(adds_up(day) and abs(day["clock_residual_ms"]) < 2000 for day in days)

@@ -59,6 +59,8 @@ def test_days_whose_end_will_never_be_known_better_do_not_wait_for_the_next_boot
     box.until("2026-03-12T17:00", OFF_W)  # 11 days: the first midnights are known to 86 s only
     assert box.close() == []
     box.anchor()
+    box.until("2026-03-12T23:00", OFF_W)
+    box.anchor()
     assert len(box.close()) == 11
     box.until("2026-03-14T17:00", OFF_W)
     assert len(box.close()) == 13
@@ -77,6 +79,53 @@ def test_clocks_that_disagree_for_long_do_not_hold_up_the_days(tmp_path: Path):
     days = box.close()
     assert len(days) == 4
     assert proven(box) == 4
+
+
+def told_by_a_time_server(box: Calendar, days: int) -> None:
+    """Let a time server say a time that is so many days ahead."""
+    with box.store.write() as change:
+        save_anchor(change, Anchor(box.boot_id, box._ns(), (box.now_s + days * 86_400) * NS_PER_S, NS_PER_S, "ntp"))
+
+
+def test_one_sight_of_a_clock_that_is_a_year_ahead_closes_no_day_of_that_year(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-03T17:00", RUN_W)
+    assert len(box.close()) == 2
+    box.boot(box.now_s + 3600, anchored=False)
+    told_by_a_time_server(box, 365)
+    box.until("2026-03-04T04:00", RUN_W)
+    assert len(box.close()) == 2, "days that are to come must not be told as unknown"
+    box.anchor()
+    box.until("2026-03-05T17:00", RUN_W)
+    box.anchor()
+    assert [day["day"] for day in box.close()[2:]] == ["2026-03-04", "2026-03-05"]
+    assert proven(box) == 4
+
+
+def test_days_that_passed_in_the_dark_are_closed_as_soon_as_two_sights_agree(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-03T17:00", OFF_W)
+    assert len(box.close()) == 2
+    box.boot(box.now_s + 5 * 86_400)
+    box.until("2026-03-08T20:00", OFF_W)
+    assert len(box.close()) == 2
+    told_by_a_time_server(box, 0)
+    assert [day["day"][-2:] for day in box.close()[2:]] == ["04", "05", "06", "07", "08"]
+    assert proven(box) == 7
+
+
+def test_a_boot_that_was_told_a_time_to_come_is_as_good_as_one_that_was_told_none(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.until("2026-03-02T01:00", RUN_W)
+    box.boot(box.now_s + 3600, anchored=False)
+    told_by_a_time_server(box, 40)
+    box.until("2026-03-02T04:00", RUN_W)
+    box.boot(box.now_s + 3600)
+    box.until("2026-03-02T17:00", RUN_W)
+    (day,) = box.close()
+    assert abs(day["clock_residual_ms"]) <= 4, "its hours are in no day twice"
+    assert day["unknown_reasons_ms"]["undated"] == 4 * H
+    assert proven(box) == 1
 
 
 def test_a_boot_that_never_learned_the_time_is_not_told_as_power_loss(tmp_path: Path):
