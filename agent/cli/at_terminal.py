@@ -14,14 +14,21 @@ from instrument_agent.signals import aside
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Enough(threading.Event):
+    """Set when a signal came; ``by`` is its number."""
+
+    by: int | None = None
+
+
 @contextmanager
-def until_interrupted() -> Iterator[threading.Event]:
-    """Give an event that is set when the person at the terminal has had enough."""
-    stopping = threading.Event()
+def until_interrupted() -> Iterator[Enough]:
+    """Give an event that is set when the person at the terminal has had enough, or the terminal is gone."""
+    stopping = Enough()
 
     def end(number: int, frame: object) -> None:
         if stopping.is_set():
             raise KeyboardInterrupt
+        stopping.by = number
         aside(stopping.set)(number, frame)
 
     before = {number: signal.signal(number, end) for number in SIGNALS}

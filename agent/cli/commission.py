@@ -96,14 +96,21 @@ def _lessons(walk: "Walk") -> dict[str, "Lesson"]:
 def _agreed(walk: "Walk", lessons: Mapping[str, "Lesson"], *, asked: bool) -> bool:
     """Show what was learned, and say whether it is to be used."""
     from instrument_agent.cli.calibrate import show
+    from instrument_agent.commission.verdict import Certainty
     from instrument_agent.i18n import language
 
     found = lessons[language()]
     show(found)
-    if not found.keys:
-        click.echo(_("Nothing was changed. What was recorded is kept in {path}").format(path=walk.folder))
-        return False
-    return not asked or click.confirm(_("Use these thresholds?"), default=True)
+    doubtful = found.proposal.certainty is Certainty.DOUBTFUL
+    if found.keys and asked and click.confirm(_("Use these thresholds?"), default=not doubtful):
+        return True
+    if found.keys and not asked and not doubtful:
+        return True
+    if found.keys and not asked:
+        click.echo(_("Somebody has to look at doubtful thresholds: the same command without --answers asks"))
+    sentence = _("Nothing was changed. What was recorded is kept in {path}; --restart takes all steps anew")
+    click.echo(sentence.format(path=walk.folder))
+    return False
 
 
 def _settle(config: "Config", walk: "Walk", found: "Lesson") -> None:

@@ -1,5 +1,6 @@
 """The steps of ``instrument-agent commission`` at a terminal, or as a file of answers says."""
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -29,13 +30,17 @@ def take_steps(
     told = answers.profile if answers is not None else None
     walk.known.profile = profile or told or walk.known.profile
     walk.save()
-    for step in walk.left:
-        click.echo()
-        click.echo(_("{name}: {said}").format(name=step_text(step), said=instruction(step)))
-        while not _taken(config, instrument, walk, step, answers):
-            if answers is not None:
-                click.echo(_("the walk stops here; the same command goes on with this step"))
-                return False
+    shown = None
+    while walk.left:
+        step = walk.left[0]
+        if step is not shown:
+            click.echo()
+            click.echo(_("{name}: {said}").format(name=step_text(step), said=instruction(step)))
+        shown = step
+        if not _taken(config, instrument, walk, step, answers) and answers is not None:
+            name = step_text(walk.left[0])
+            click.echo(_("the walk stops here; the same command goes on with the step: {name}").format(name=name))
+            return False
     return True
 
 
@@ -52,6 +57,8 @@ def _taken(config: "Config", instrument: "InstrumentConfig", walk: Walk, step: S
         click.echo(f"  {_levels(walk, step)}")
     if outcome.good:
         walk.done(step, outcome)
+    if outcome is Outcome.OFF_DRAWS:
+        walk.again(Step.OFF)
     return outcome.good
 
 
@@ -70,8 +77,8 @@ def _record(
     with until_interrupted() as stopping:
         for_s = answer.seconds or USUAL_S[step]
         record_live(config, instrument, for_s, walk.path(step), SystemClock(), stopping)
-        if stopping.is_set() and answers is not None:
-            raise click.Abort  # nobody is there who would mean the step by it
+        if stopping.is_set() and (answers is not None or step is not Step.RUN or stopping.by != signal.SIGINT):
+            raise click.Abort  # only a person who has seen the highest load of a run may cut a step short
 
 
 def _name() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from instrument_agent.commission.findings import Profile
 from instrument_agent.commission.recorded import Recording
+from instrument_agent.commission.verdict import OFF_OF_STANDBY
 from instrument_agent.core.readings import Observation
 from instrument_agent.i18n import _
 
@@ -35,6 +36,7 @@ class Outcome(StrEnum):
     UNRELIABLE = "unreliable"
     NEGATIVE = "negative"
     LIKE_OFF = "like_off"
+    OFF_DRAWS = "off_draws"
     LIKE_STANDBY = "like_standby"
     NOT_BACK = "not_back"
 
@@ -97,6 +99,8 @@ def _beside_others(step: Step, found: Mapping[Step, Measured]) -> Outcome:
         return Outcome.NEGATIVE
     if off is not None and (here.high if step is Step.RUN else here.low) <= off.high:
         return Outcome.LIKE_OFF
+    if step is Step.STANDBY and off is not None and off.high > OFF_OF_STANDBY * here.middle:
+        return Outcome.OFF_DRAWS  # else the standby that was taken for off would be "off" for ever
     if standby is None or step is Step.STANDBY:
         return Outcome.OK
     if step is Step.RUN:
@@ -138,6 +142,10 @@ def outcome_text(outcome: Outcome) -> str:
         Outcome.LIKE_OFF: _(
             "not ok: it reads as when it was off. Is it on? Does the clamp enclose one conductor of this instrument?"
             " If it was on when it should have been off, begin anew with --restart"
+        ),
+        Outcome.OFF_DRAWS: _(
+            "not ok: when it was off it drew more than a fifth of this. Was it really off? Off is taken again; leave it"
+            " out if something else on its circuit always draws power"
         ),
         Outcome.LIKE_STANDBY: _(
             "not ok: the run cannot be told from standby. Start a run; if it ran, use a contact or a sub-circuit,"

@@ -78,6 +78,11 @@ class Walk:
         self.known.steps[step.value] = outcome.value
         self.save()
 
+    def again(self, step: Step) -> None:
+        """Note that a step is to be taken once more."""
+        self.known.steps.pop(step.value, None)
+        self.save()
+
     def save(self) -> None:
         """Write down how far it has come.
 

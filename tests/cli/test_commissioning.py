@@ -1,11 +1,15 @@
 """`commission` walks an instrument from off to a run and back, and ends with thresholds, a record and a report."""
 
+import io
 import itertools
 import json
+import os
 import random
 import signal
 import sqlite3
 import subprocess
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +33,13 @@ WINDOWS = {"off": (0, 299), "standby": (310, 895), "run": (910, 2090), "standby_
 
 @pytest.fixture
 def box(tmp_path: Path) -> FieldBox:
+    return walked(tmp_path, PHASES)
+
+
+def walked(tmp_path: Path, phases: Sequence[tuple[int, float]]) -> FieldBox:
     noise, at_s = random.Random(3), 0
     lines = ["timestamp_s,power_w,failure"]
-    for seconds, watts in PHASES:
+    for seconds, watts in phases:
         for _number in range(seconds // 5):
             lines.append(f"{at_s},{watts + noise.gauss(0, watts / 100):.2f},")
             at_s += 5
@@ -121,6 +129,42 @@ def test_a_walk_goes_on_with_the_step_that_was_not_ok(box: FieldBox):
     assert done.returncode == 0, done.stdout
     assert "Switch the instrument off" not in done.stdout
     assert report(box)["steps"]["off"]["middle"] == pytest.approx(1.2, abs=0.1)
+
+
+def test_a_standby_taken_for_off_is_refused_and_off_is_taken_again(box: FieldBox):
+    done = commission(box, answered(box, {**WINDOWS, "off": (310, 895), "standby": (910, 2090)}))
+    assert done.returncode == 1
+    assert "Was it really off?" in done.stdout
+    assert "goes on with the step: off or unplugged" in done.stdout
+    done = commission(box, answered(box, WINDOWS))
+    assert done.returncode == 0, done.stdout
+    assert report(box)["steps"]["off"]["middle"] == pytest.approx(1.2, abs=0.1)
+
+
+def test_doubtful_thresholds_are_not_taken_without_somebody_who_looks(tmp_path: Path):
+    box = walked(tmp_path, [(300, 1.2), (600, 300.0), (1200, 315.0), (600, 300.0)])
+    done = commission(box, answered(box, WINDOWS))
+    assert done.returncode == 1
+    assert "Somebody has to look at doubtful thresholds" in done.stdout
+    assert "--restart takes all steps anew" in done.stdout
+    assert not records_file(box).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_step_cut_short_by_a_lost_connection_is_not_over(box: FieldBox, number: int, monkeypatch: pytest.MonkeyPatch):
+    folder = box.folder / "state" / "commissioning" / "m1"
+
+    def cut_off() -> None:
+        while not (folder / "off.csv").exists() or (folder / "off.csv").read_bytes().count(b"\n") < 14:
+            threading.Event().wait(0.01)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("Li Si\n\n"))
+    thread = threading.Thread(target=cut_off)
+    thread.start()
+    assert box.run("commission", "--instrument", "m1").returncode == 1
+    thread.join()
+    assert json.loads((folder / "walk.json").read_text(encoding="utf-8"))["steps"] == {}
 
 
 def records_file(box: FieldBox) -> Path:

@@ -61,6 +61,11 @@ def test_the_verdict_follows_from_the_steps_before(step: Step, here: Measured, e
     assert judged(step, {**before, step: here}) is expected
 
 
+def test_a_standby_that_was_taken_for_off_is_not_believed():
+    assert judged(Step.STANDBY, {Step.OFF: at(795, 800, 805), Step.STANDBY: at(2390, 2400, 2410)}) is Outcome.OFF_DRAWS
+    assert judged(Step.STANDBY, {Step.OFF: at(55, 57, 59), Step.STANDBY: STANDBY}) is Outcome.OK
+
+
 def test_without_the_steps_before_a_reading_is_taken_as_it_is():
     assert judged(Step.RUN, {Step.RUN: RUN}) is Outcome.OK
     assert judged(Step.STANDBY_AGAIN, {Step.STANDBY_AGAIN: STANDBY, Step.STANDBY: STANDBY}) is Outcome.OK
