@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from instrument_agent import __version__
-from instrument_agent.buffer.books import last_epoch, save_stop
+from instrument_agent.buffer.books import last_epoch, place_of, rules_told, save_stop
 from instrument_agent.buffer.lock import StateLock
 from instrument_agent.buffer.quarantine import open_books
 from instrument_agent.buffer.store import Start, Store
@@ -23,7 +23,8 @@ from instrument_agent.standing_rules import standing_rules
 
 log = logging.getLogger(__name__)
 
-WORDS = (LifecycleWord.COMMISSIONED, LifecycleWord.RELOCATED, LifecycleWord.TRANSFERRED, LifecycleWord.RETIRED)
+RULES_SET = (LifecycleWord.COMMISSIONED, LifecycleWord.ADJUSTED)
+WORDS = (*RULES_SET, LifecycleWord.RELOCATED, LifecycleWord.TRANSFERRED, LifecycleWord.RETIRED)
 """What people do; the other words are the agent's own."""
 MOST_BYTES = 16_384
 DEEPEST = 4
@@ -45,7 +46,7 @@ def append(config: Config, store: Store, clock: Clock, request: Mapping[str, Any
     """Write one ``lifecycle_event``: ``{"instrument": ID, "event": WORD, "data": {...}}``, in one transaction.
 
     ``data`` holds text, whole numbers, and lists and tables of these. A commissioning that does not say by which rules
-    the instrument is judged is given those in force.
+    the instrument is judged is given those in force. What sets rules names the record of those before, and holds them.
 
     Raises:
         AgentError: the request is not one that can be written; ``hint`` says what can.
@@ -56,6 +57,9 @@ def append(config: Config, store: Store, clock: Clock, request: Mapping[str, Any
         instrument = next(item for item in config.instruments if item.id == instrument_id)
         rules = standing_rules(instrument, store).rules
         data |= {"rules": rules_data(rules)} if rules.calibrated else {}
+    told = rules_told(store, instrument_id) if data["event"] in RULES_SET else None
+    if told is not None:
+        data |= place_of(told) | {"before": data.get("before") or told["data"].get("rules", {})}
     at_ns = clock.boottime_ns()
     with store.write() as change:
         change.append(Fact(RecordType.LIFECYCLE_EVENT, clock.boot_id, at_ns, data, instrument_id))

@@ -22,6 +22,11 @@ INTERVAL_COLUMNS = "instrument_id, boot_id, start_ns, end_ns, activity, reason, 
 EPOCH_COLUMNS = "number, epoch, boot_id, started_ns, stopped_ns, row_sum"
 ANCHOR_COLUMNS = "boot_id, boottime_ns, utc_ns, error_ns, source, row_sum"
 
+RULES_TOLD = (
+    "select body from records where type = ? and instrument_id = ?"
+    " and json_extract(body, '$.data.event') in ('configured', 'drift') order by id desc limit 1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -77,8 +82,11 @@ def save_interval(change: Transaction, instrument_id: str, boot_id: str, interva
 
 
 def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns: int, data: Mapping[str, Any]) -> bool:
-    """Put a ``lifecycle_event`` in the log if the instrument is new or is watched differently from before."""
-    text = canonical(dict(data)).decode()
+    """Put a ``lifecycle_event`` in the log if the instrument is new or is watched differently from before.
+
+    It names the one it takes the place of.
+    """
+    text = announced(data)
     known = change.execute("select data from configured where instrument_id = ?", (instrument_id,)).fetchone()
     if known is not None and known[0] == text:
         return False
@@ -87,8 +95,26 @@ def save_configured(change: Transaction, instrument_id: str, boot_id: str, at_ns
         " on conflict (instrument_id) do update set data = excluded.data",
         (instrument_id, text),
     )
-    change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, data, instrument_id))
+    before = change.execute(RULES_TOLD, (RecordType.LIFECYCLE_EVENT.value, instrument_id)).fetchone()
+    replaces = {} if before is None else place_of(json.loads(before[0]))
+    change.append(Fact(RecordType.LIFECYCLE_EVENT, boot_id, at_ns, {**data, **replaces}, instrument_id))
     return True
+
+
+def announced(data: Mapping[str, Any]) -> str:
+    """Return how an instrument is watched, as the table of these has it, from the data of a ``configured`` record."""
+    return canonical({key: value for key, value in data.items() if key != "replaces"}).decode()
+
+
+def rules_told(source: Readable, instrument_id: str) -> dict[str, Any] | None:
+    """Return the newest record that says how an instrument is judged; None if there is none."""
+    rows = source.rows(RULES_TOLD, (RecordType.LIFECYCLE_EVENT.value, instrument_id))
+    return dict(json.loads(rows[0][0])) if rows else None
+
+
+def place_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a record names the one it takes the place of."""
+    return {"replaces": {"epoch": record["epoch"], "seq": record["seq"]}}
 
 
 def configured_data(source: Readable, instrument_id: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from instrument_agent.buffer.books import anchors, intervals, states
+from instrument_agent.buffer.chain import roots
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.traces import BUCKET_MS, Bucket, Seen, load_buckets, load_edges
 from instrument_agent.core.activity import STATE_NUMBERS, STATE_RUN_ABOVE
@@ -66,7 +67,8 @@ class Edge:
 class Evidence:
     """The record of a run, the rules it was judged by, both edges, and what lies between.
 
-    ``rules`` is the newest ``configured`` record before it; ``changed`` are those made while it lasted.
+    ``rules`` is the record of those in force when it began; ``changed`` are those made while it lasted, and ``set_by``
+    tells of the person who set the first, if one did.
     """
 
     record: dict[str, Any]
@@ -75,11 +77,17 @@ class Evidence:
     config_hash: str
     rules: dict[str, Any] | None
     changed: tuple[dict[str, Any], ...]
+    set_by: dict[str, Any] | None
     start: Edge
     end: Edge
     gaps: tuple[Interval, ...]
     anchors: tuple[Anchor, ...]
     oldest_trace_ms: int | None
+
+    @property
+    def last_rules(self) -> dict[str, Any] | None:
+        """The record of the rules in force when it ended."""
+        return self.changed[-1] if self.changed else self.rules
 
 
 def session_id(record: dict[str, Any]) -> str:
@@ -104,7 +112,8 @@ def evidence(source: Readable, wanted: str) -> Evidence:
     before = next((item for item in chain if item.end_ns // NS_PER_MS == start_ms), None)
     after = next((item for item in chain if item.start_ns // NS_PER_MS == end_ms), None)
     began = source.rows("select agent_version, config_hash from epochs where epoch = ?", (record["epoch"],))
-    rules = _configured(source, instrument_id, row_id)
+    rules, changed = _in_force(_told(source, instrument_id, row_id, "configured", "drift"), record)
+    people = _told(source, instrument_id, row_id, "commissioned", "adjusted")
     first = source.rows(
         "select min(start_ms) from buckets where instrument_id = ? and boot_id = ?", (instrument_id, boot_id)
     )
@@ -113,8 +122,9 @@ def evidence(source: Readable, wanted: str) -> Evidence:
         hash=digest,
         agent_version=began[0][0] if began else "",
         config_hash=began[0][1] if began else "",
-        rules=rules[-1] if rules else None,
-        changed=tuple(item for item in rules if item["boot_id"] == boot_id and start_ms < item["at_ms"] <= end_ms),
+        rules=rules,
+        changed=changed,
+        set_by=_set_by(people, rules),
         start=_edge(source, instrument_id, boot_id, start_ms, before),
         end=_edge(source, instrument_id, boot_id, end_ms, after),
         gaps=tuple(_gaps(chain, start_ms, end_ms)),
@@ -125,7 +135,7 @@ def evidence(source: Readable, wanted: str) -> Evidence:
 
 def plain(found: Evidence) -> dict[str, Any]:
     """Return the same as JSON has it; times on the boot clock are in ms, or in ns where their name says so."""
-    rules = {} if found.rules is None else found.rules["data"]["rules"]
+    first, last = (rules_of(told) for told in (found.rules, found.last_rules))
     return {
         "record": found.record,
         "hash": found.hash,
@@ -133,12 +143,18 @@ def plain(found: Evidence) -> dict[str, Any]:
         "config_hash": found.config_hash,
         "rules_record": found.rules,
         "rules_changed_by": list(found.changed),
-        "start": _plain_edge(found.start, rules),
-        "end": _plain_edge(found.end, rules),
+        "rules_set_by": found.set_by,
+        "start": _plain_edge(found.start, first),
+        "end": _plain_edge(found.end, last),
         "gaps": [asdict(item) for item in found.gaps],
         "anchors": [asdict(item) for item in found.anchors],
         "oldest_trace_ms": found.oldest_trace_ms,
     }
+
+
+def rules_of(told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the rules of a record; empty if there is none."""
+    return {} if told is None else dict(told["data"]["rules"])
 
 
 def _plain_edge(edge: Edge, rules: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +186,11 @@ def _record(source: Readable, wanted: str) -> tuple[int, dict[str, Any], str]:
             _("{count} runs have the id {id}").format(count=len(rows), id=wanted),
             _("give more characters of the epoch: instrument-agent sessions --format json has all of them"),
         )
+    if not rows and any(name.startswith(epoch) and int(seq) <= last for name, (last, _hash) in roots(source).items()):
+        raise AgentError(
+            _("record {id} is not kept any more: it was confirmed and pruned").format(id=wanted),
+            _("its hours are in `instrument-agent usage`, and the platforms have the record"),
+        )
     if not rows:
         raise AgentError(
             _("there is no run {id} in this database").format(id=wanted),
@@ -179,8 +200,8 @@ def _record(source: Readable, wanted: str) -> tuple[int, dict[str, Any], str]:
     return row_id, json.loads(body), digest
 
 
-def _configured(source: Readable, instrument_id: str, before_id: int) -> list[dict[str, Any]]:
-    """Return the records that say how an instrument was judged, oldest first, up to a place in the log.
+def _told(source: Readable, instrument_id: str, before_id: int, *events: str) -> list[dict[str, Any]]:
+    """Return the records of such events that hold rules, oldest first, up to a place in the log.
 
     What was commissioned counts from when the agent took it up, which is a record of its own.
     """
@@ -189,7 +210,26 @@ def _configured(source: Readable, instrument_id: str, before_id: int) -> list[di
         (RecordType.LIFECYCLE_EVENT.value, instrument_id, before_id),
     )
     bodies = [json.loads(body) for (body,) in rows]
-    return [body for body in bodies if body["data"].get("event") in ("configured", "drift")]
+    return [body for body in bodies if body["data"].get("event") in events and "rules" in body["data"]]
+
+
+def _in_force(
+    told: list[dict[str, Any]], run: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, tuple[dict[str, Any], ...]]:
+    """Return the record of the rules when a run began, and those of the changes until it ended."""
+    start_ms, end_ms = run["data"]["start_ms"], run["data"]["end_ms"]
+    later = [item for item in told if item["boot_id"] == run["boot_id"] and item["at_ms"] > start_ms]
+    first = next((item for item in reversed(told) if item not in later), later[0] if later else None)
+    return first, tuple(item for item in later if item["at_ms"] <= end_ms and item is not first)
+
+
+def _set_by(people: list[dict[str, Any]], rules: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the newest record in which somebody set these rules; drift moves them, but is nobody's doing."""
+    wanted = rules_of(rules)
+    drifted = rules is not None and rules["data"]["event"] == "drift"
+    keys = ("off_below", "standby_level") if drifted else tuple(wanted)
+    found = [item for item in people if all(item["data"]["rules"].get(key) == wanted.get(key) for key in keys)]
+    return found[-1] if found and wanted else None
 
 
 def _edge(source: Readable, instrument_id: str, boot_id: str, at_ms: int, beyond: Interval | None) -> Edge:

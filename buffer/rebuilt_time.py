@@ -6,13 +6,12 @@ next follows from the last daily summary if need be.
 
 from datetime import date, timedelta
 
-from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, save_interval, save_state
+from instrument_agent.buffer.books import ANCHOR_COLUMNS, INTERVAL_COLUMNS, announced, save_interval, save_state
 from instrument_agent.buffer.calendar_days import MIDNIGHT_COLUMNS, NextDay, checked_day, save_next_day
 from instrument_agent.buffer.salvage import Found
 from instrument_agent.buffer.salvaged_log import first_of
 from instrument_agent.buffer.salvaged_rows import Outcome, checked, rows
 from instrument_agent.buffer.store import Transaction
-from instrument_agent.core.canonical import canonical
 from instrument_agent.core.checkpoint import read_back
 from instrument_agent.core.days import Idle
 from instrument_agent.core.ledger import Interval
@@ -45,7 +44,7 @@ def write_configured(change: Transaction, found: Found) -> None:
         if record["data"].get("event") == "configured":
             change.execute(
                 "insert or replace into configured (instrument_id, data) values (?, ?)",
-                (record.get("instrument_id"), canonical(record["data"]).decode()),
+                (record.get("instrument_id"), announced(record["data"])),
             )
 
 

@@ -7,11 +7,10 @@ after everything that was pruned, and after the epoch in which the last loss was
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from instrument_agent.buffer.books import epochs
+from instrument_agent.buffer.books import announced, epochs
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.verify_days import Books
 from instrument_agent.buffer.verify_sessions import GAP
-from instrument_agent.core.canonical import canonical
 from instrument_agent.core.errors import StoreDamaged
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import NS_PER_MS, Activity
@@ -48,7 +47,7 @@ class Told:
                 raise TypeError(key)
             self._spans.setdefault(key, []).append((data["start_ms"], data["end_ms"]))
         elif record["type"] == "lifecycle_event" and data.get("event") == "configured":
-            self._configured[name] = canonical(data).decode()
+            self._configured[name] = announced(data)
 
     def settle(self, source: Readable, books: Books, resumed: dict[str, State], report: "Report") -> None:
         """Say in the report what no record tells; ``resumed`` is what each instrument goes on with."""

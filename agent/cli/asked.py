@@ -49,3 +49,16 @@ def sure(question: str, *, yes: bool) -> bool:
 def by(who: str | None) -> dict[str, Any]:
     """Return who did it, as records carry it."""
     return {} if who is None else {"by": who}
+
+
+def named(who: str | None) -> str | None:
+    """Return who did it: as given, or else as the person at the terminal says; None if nobody is there."""
+    return your_name() if who is None and sys.stdin.isatty() else who
+
+
+def your_name() -> str:
+    """Ask the person at the terminal who it is."""
+    while True:
+        name = str(click.prompt(_("Your name"))).strip()
+        if 0 < len(name) <= LONGEST and name.isprintable():
+            return name

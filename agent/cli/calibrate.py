@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from instrument_agent.cli import words
+from instrument_agent.cli.adjusted import adjusted
+from instrument_agent.cli.asked import named, who_option
 from instrument_agent.cli.at_terminal import quiet_log, until_interrupted
 from instrument_agent.cli.calibration import Window, window
 from instrument_agent.cli.options import config_option, examples
@@ -54,6 +56,7 @@ PLOT_WIDTH = 68
     help=_("draw the trace with its thresholds and runs: a file ending in .svg or .html"),
 )
 @click.option("--write", "write_wanted", is_flag=True, help=_("write the thresholds into the config file"))
+@who_option
 def calibrate(
     instrument_id: str,
     config_path: Path,
@@ -64,6 +67,7 @@ def calibrate(
     running: Window | None,
     picture_path: Path | None,
     write_wanted: bool,
+    who: str | None,
 ) -> None:
     """Show what was learned; exit status 1 if no run can be told."""
     from instrument_agent.commission.proposing import lesson
@@ -85,7 +89,8 @@ def calibrate(
         if picture_path is not None:
             _draw(found, picture_path)
     if write_wanted and found.keys:
-        click.echo(written(config, found))
+        for sentence in adjusted(config, instrument_id, found.keys, "calibrate", named(who)):
+            click.echo(sentence)
     if not found.keys:
         sys.exit(1)
 
@@ -170,25 +175,3 @@ def _draw(found: "Lesson", path: Path) -> None:
             _("choose a folder you may write to"),
         ) from error
     click.echo(_("picture: {path}").format(path=path))
-
-
-def written(config: "Config", found: "Lesson") -> str:
-    """Write the proposed keys into the config file, let a running agent know, and say so."""
-    from instrument_agent.config.change import change_keys
-
-    change_keys(config.path, found.instrument.id, found.keys)
-    sentence = _("written to {path}; the file as it was is {path}.bak")
-    return f"{sentence.format(path=config.path)}\n{reloaded(config)}"
-
-
-def reloaded(config: "Config") -> str:
-    """Let a running agent read its config file again, and say what came of it."""
-    from instrument_agent.control import NoAgent, RequestFailed, ask
-
-    try:
-        ask(config.box.runtime_dir, {"do": "reload"})
-    except NoAgent:
-        return _("no agent is running; the next start uses it")
-    except RequestFailed as error:
-        return _("the running agent does not use it yet: {error}; restart it").format(error=error)
-    return _("the running agent takes it up")

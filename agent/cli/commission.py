@@ -116,7 +116,7 @@ def _agreed(walk: "Walk", lessons: Mapping[str, "Lesson"], *, asked: bool) -> bo
 def _settle(config: "Config", walk: "Walk", found: "Lesson") -> None:
     """Write the thresholds, put them in the log, and let the running agent use them, in this order."""
     from instrument_agent.appending import tell
-    from instrument_agent.cli.calibrate import reloaded
+    from instrument_agent.cli.adjusted import reloaded
     from instrument_agent.config.change import change_keys
     from instrument_agent.core.records import LifecycleWord, rules_data
     from instrument_agent.field.access import instrument_of

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from instrument_agent.cli.asked import your_name
 from instrument_agent.cli.at_terminal import until_interrupted
 from instrument_agent.cli.live_trace import record_live
 from instrument_agent.clock import SystemClock
-from instrument_agent.commission.answers import MOST_NAME, Answers, StepAnswer
+from instrument_agent.commission.answers import Answers, StepAnswer
 from instrument_agent.commission.steps import Outcome, Step, instruction, outcome_text, step_text
 from instrument_agent.commission.walk import Walk, cut_out
 from instrument_agent.i18n import _
@@ -26,7 +27,7 @@ def take_steps(
 ) -> bool:
     """Take the steps that are left; say whether all of them are done."""
     if not walk.known.who:
-        walk.known.who = _name() if answers is None else answers.who.strip()
+        walk.known.who = your_name() if answers is None else answers.who.strip()
     told = answers.profile if answers is not None else None
     walk.known.profile = profile or told or walk.known.profile
     walk.save()
@@ -79,13 +80,6 @@ def _record(
         record_live(config, instrument, for_s, walk.path(step), SystemClock(), stopping)
         if stopping.is_set() and (answers is not None or step is not Step.RUN or stopping.by != signal.SIGINT):
             raise click.Abort  # only a person who has seen the highest load of a run may cut a step short
-
-
-def _name() -> str:
-    while True:
-        name = str(click.prompt(_("Your name"))).strip()
-        if 0 < len(name) <= MOST_NAME and name.isprintable():
-            return name
 
 
 def _asked(step: Step) -> StepAnswer:

@@ -1,6 +1,6 @@
 """``instrument-agent explain``: everything behind one run, enough to argue about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from instrument_agent.buffer.boots import chronology
-from instrument_agent.buffer.evidence import AROUND_MS, Edge, Evidence, evidence, plain, session_id
+from instrument_agent.buffer.evidence import AROUND_MS, Edge, Evidence, evidence, plain, rules_of, session_id
 from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.cli import words
@@ -18,10 +18,13 @@ from instrument_agent.cli.sessions import session_row
 from instrument_agent.core.anchors import Quality
 from instrument_agent.core.chronology import Chronology
 from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
+from instrument_agent.core.records import RulesOrigin
 from instrument_agent.i18n import _
 
 BESIDE = 4
 """So many readings are printed on each side of an edge."""
+TOOLS = {"calibrate": "calibrate --write", "what_if": "replay --what-if --apply"}
+"""The commands behind the tool of an ``adjusted`` record."""
 
 
 @click.command(
@@ -100,11 +103,16 @@ def _rule(found: Evidence) -> Iterator[str]:
     if found.rules is None:
         yield "  " + _("no record says how this instrument was judged")
         return
-    rules = found.rules["data"]["rules"]
-    where = {"seq": found.rules["seq"], "epoch": found.rules["epoch"]}
-    yield "  " + _("as record {seq} of epoch {epoch} says, for channel {channel}:").format(
-        **where, channel=rules["channel"]
-    )
+    yield from _rules(found.rules, _("as record {seq} of epoch {epoch} says, for channel {channel}:"))
+    yield "  " + _origin(found)
+    for changed in found.changed:
+        yield from _rules(changed, _("changed during this run, at {seconds:.3f} s, by record {seq} of epoch {epoch}:"))
+
+
+def _rules(told: Mapping[str, Any], sentence: str) -> Iterator[str]:
+    rules = told["data"]["rules"]
+    where = {"seq": told["seq"], "epoch": told["epoch"], "seconds": told["at_ms"] / 1000}
+    yield "  " + sentence.format(**where, channel=rules["channel"])
     if "states" in rules:
         named = ", ".join(f"{code} = {words.activity_word(name)}" for code, name in rules["states"].items())
         yield "  " + _("raw states: {states}").format(states=named)
@@ -120,15 +128,25 @@ def _rule(found: Evidence) -> Iterator[str]:
     )
     names = {"on": "min_on_ms", "off": "min_off_ms", "gap": "gap_ms", "bridge": "bridge_ms"}
     yield "  " + sentence.format(**{name: rules[key] / 1000 for name, key in names.items()})
-    for changed in found.changed:
-        sentence = _("the rule was changed during this run, by record {seq} of epoch {epoch}")
-        yield "  " + sentence.format(seq=changed["seq"], epoch=changed["epoch"])
+
+
+def _origin(found: Evidence) -> str:
+    """Say who set the rules, and by which record."""
+    if found.set_by is not None:
+        data = found.set_by["data"]
+        where = {"seq": found.set_by["seq"], "epoch": found.set_by["epoch"]}
+        sentence = _("set by {by} with `{command}`, record {seq} of epoch {epoch}")
+        command = TOOLS.get(data.get("tool"), "commission")
+        return sentence.format(by=data.get("by") or _("somebody who gave no name"), command=command, **where)
+    if found.rules is not None and found.rules["data"].get("rules_origin") == RulesOrigin.LEARNED:
+        return _("learned by the agent itself; nobody has confirmed it")
+    return _("as they stood in the config file; no record says who wrote them there")
 
 
 def _edge(found: Evidence, edge: Edge, title: str, *, ends: bool) -> Iterator[str]:
     yield title
     yield "  " + _why(found, edge, ends=ends)
-    rules = {} if found.rules is None else found.rules["data"]["rules"]
+    rules = rules_of(found.last_rules if ends else found.rules)
     judged = edge.judged(rules)
     if judged:
         shown = ", ".join(words.NOTHING if number is None else f"{number:g}" for number in judged)

@@ -8,6 +8,7 @@ from statistics import median
 import click
 from click.core import ParameterSource
 
+from instrument_agent.cli.asked import who_option
 from instrument_agent.cli.calibration import Window, calibration_options, check_change, learned
 from instrument_agent.cli.options import config_option, examples
 from instrument_agent.cli.replayed_rows import Rows
@@ -59,6 +60,7 @@ Told = tuple[str | None, Window | None, Window | None]
 )
 @click.option("--instrument", help=_("which instrument, with --what-if"))
 @click.option("--apply", "applies", is_flag=True, help=_("with --what-if: write what was tried into the config file"))
+@who_option
 @config_option
 @calibration_options
 @click.pass_context
@@ -85,6 +87,7 @@ def replay(
     compares: bool,
     instrument: str | None,
     applies: bool,
+    who: str | None,
     config_path: Path,
 ) -> None:
     """Print intervals or run sessions in seconds of the trace's own clock, or with --what-if hours by day."""
@@ -93,8 +96,8 @@ def replay(
         return
     if trace is None:
         raise click.UsageError(_("give a trace, or --what-if"))
-    if instrument is not None or applies:
-        raise ConfigError(_("--instrument and --apply are for --what-if"), _("give it, too"))
+    if instrument is not None or applies or who is not None:
+        raise ConfigError(_("--instrument, --apply and --who are for --what-if"), _("give it, too"))
     given = ActivityConfig(
         channel=channel,
         off_below=off_below,
@@ -124,12 +127,12 @@ def _what_if(context: click.Context, config_path: Path, instrument: str | None, 
     from instrument_agent.cli.what_if import what_if
 
     given = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
-    allowed = {*TRIED, "compares", "instrument", "applies", "config_path", "form"}
+    allowed = {*TRIED, "compares", "instrument", "applies", "who", "config_path", "form"}
     foreign = [item.opts[-1] for item in context.command.params if item.name in given and item.name not in allowed]
     if foreign:
         raise ConfigError(_("{options}: not with --what-if").format(options=", ".join(foreign)))
     values = {name: context.params[name] for name in TRIED if name in given}
-    what_if(config_path, instrument, values, form=form, apply=applies)
+    what_if(config_path, instrument, values, form=form, apply=applies, who=context.params["who"])
 
 
 def _print(recording: Recording, rules: Rules, only_runs: bool, form: str) -> None:

@@ -11,6 +11,8 @@ import click
 from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.opening import look
 from instrument_agent.cli import words
+from instrument_agent.cli.adjusted import adjusted
+from instrument_agent.cli.asked import named
 from instrument_agent.cli.options import as_json
 from instrument_agent.commission.what_if import UNDATED, Days, Hours, Trace
 from instrument_agent.config import ActivityConfig, Config, InstrumentConfig, load_config
@@ -27,7 +29,9 @@ Given = Mapping[str, Any]
 """The options given, named like the keys of ``[instrument.activity]``."""
 
 
-def what_if(config_path: Path, instrument_id: str | None, given: Given, *, form: str, apply: bool) -> None:
+def what_if(
+    config_path: Path, instrument_id: str | None, given: Given, *, form: str, apply: bool, who: str | None
+) -> None:
     """Print old and new hours side by side; with ``apply`` write the new keys into the config file."""
     config = load_config(config_path)
     instrument = _instrument(config, instrument_id)
@@ -49,7 +53,7 @@ def what_if(config_path: Path, instrument_id: str | None, given: Given, *, form:
         reader.close()
     _print_days(columns, config.box.timezone, form)
     if apply:
-        _apply(config_path, instrument, given, proposed)
+        _apply(config, instrument, given, proposed, who)
 
 
 def _instrument(config: Config, instrument_id: str | None) -> InstrumentConfig:
@@ -121,12 +125,12 @@ def _print_days(columns: tuple[Days, Days, Days], zone: str, form: str) -> None:
     click.echo(_("Nothing recorded is changed; new rules count from when the agent takes them over."))
 
 
-def _apply(path: Path, instrument: InstrumentConfig, given: Given, proposed: ActivityConfig) -> None:
-    from instrument_agent.config.change import change_keys
-
+def _apply(
+    config: Config, instrument: InstrumentConfig, given: Given, proposed: ActivityConfig, who: str | None
+) -> None:
     values = dict(given)
     if not instrument.activity.told:  # half of what was learned would be no rule
         learned = {name: getattr(proposed, name) for name in LEARNED}
         values |= {name: value for name, value in learned.items() if value is not None}
-    change_keys(path, instrument.id, values)
-    click.echo(_("written to {path}; to take it over: systemctl reload instrument-agent").format(path=path))
+    for sentence in adjusted(config, instrument.id, values, "what_if", named(who)):
+        click.echo(sentence, err=True)

@@ -42,6 +42,7 @@ class LifecycleWord(StrEnum):
 
     CONFIGURED = "configured"
     COMMISSIONED = "commissioned"
+    ADJUSTED = "adjusted"
     RELOCATED = "relocated"
     TRANSFERRED = "transferred"
     RETIRED = "retired"

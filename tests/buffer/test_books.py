@@ -119,6 +119,8 @@ def test_an_instrument_is_announced_when_it_is_watched_differently(store: Store,
         ("lifecycle_event", "sem-1", 1),
         ("lifecycle_event", "xrd-1", 2),
     ]
+    assert ["replaces" in record["data"] for record in records] == [False, False, True]
+    assert records[2]["data"]["replaces"] == {"epoch": store.epoch, "seq": records[0]["seq"]}
 
 
 def test_anchors_are_kept_by_boot_and_sent(store: Store, tmp_path: Path):

@@ -3,13 +3,17 @@
 import random
 import shutil
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from field_box import FieldBox
 from in_process import Done
 
+from instrument_agent.buffer.books import newest_event
+from instrument_agent.buffer.reader import Reader
 from instrument_agent.config import load_config
+from instrument_agent.core.records import LifecycleWord, rules_data
 from instrument_agent.i18n import speaking
 
 MOCK = 'name = "mock"\nscript = [20.0]'
@@ -53,7 +57,7 @@ def test_nothing_is_written_unless_asked_for(box: FieldBox, recorded: Path):
 
 def test_what_is_written_lies_between_the_levels(box: FieldBox, recorded: Path):
     before = box.config_path.read_text(encoding="utf-8")
-    done = calibrate(box, "--from-trace", str(recorded), "--write")
+    done = calibrate(box, "--from-trace", str(recorded), "--write", "--who", "Li Si")
     activity = load_config(box.config_path).instruments[0].activity
     assert activity.off_below is not None
     assert activity.run_above is not None
@@ -66,6 +70,9 @@ def test_what_is_written_lies_between_the_levels(box: FieldBox, recorded: Path):
     after = box.config_path.read_text(encoding="utf-8")
     assert after.splitlines()[:9] == before.splitlines()[:9]
     assert Path(f"{box.config_path}.bak").read_text(encoding="utf-8") == before
+    with closing(Reader(box.folder / "state")) as reader:
+        data = newest_event(reader, "m1", LifecycleWord.ADJUSTED)
+    assert (data["by"], data["tool"], data["rules"]) == ("Li Si", "calibrate", rules_data(activity.rules()))
 
 
 def test_no_run_told_is_exit_status_one_and_writes_nothing(box: FieldBox, tmp_path: Path):

@@ -4,12 +4,17 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from in_process import run
-from traced_box import TracedBox
+from traced_box import DAY, TracedBox
+
+from instrument_agent.buffer.store import Start, Store
+from instrument_agent.config import load_config
+from instrument_agent.core.records import Fact, RecordType, rules_data
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +136,55 @@ def test_what_is_no_run_is_refused_with_what_to_do(box: TracedBox):
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
         assert "What to do: take one from the list: instrument-agent sessions" in done.stderr
+
+
+def test_each_edge_is_explained_by_the_rules_that_were_in_force_at_it(box: TracedBox, tmp_path: Path):
+    before = load_config(box.config_path).instruments[0].activity.rules()
+    after = replace(before, run_above=1500.0, run_below=1200.0)
+    too_late = replace(after, run_below=1000.0)  # after the end, but before it was certain
+    work = ((800, 300), (2400, 300), (after, 0), (2400, 300), (1300, 200), (800, 60), (too_late, 0), (800, 300))
+    changed = TracedBox(tmp_path / "box", work)
+    found = explained(changed, 0)
+    assert found["rules_record"]["data"]["rules"]["run_above"] == "1600.0"
+    (later,) = found["rules_changed_by"]
+    assert later["data"]["replaces"] == {key: found["rules_record"][key] for key in ("epoch", "seq")}
+    assert found["end"]["at_ms"] == 1000 * (1000 + 300 + 300 + 300 + 200 + 1)
+    said = run("explain", ids(changed)[0], "--config", str(changed.config_path)).stdout
+    assert "a run begins at 1600.0 or over, and ends below 1400.0" in said
+    assert "a run begins at 1500.0 or over, and ends below 1200.0" in said
+    end = said[said.index("End") :]
+    assert "      1200 ---" in end
+    assert run("verify", "--config", str(changed.config_path)).returncode == 0
+
+
+def test_who_set_the_rules_is_told(tmp_path: Path):
+    box = TracedBox(tmp_path / "box", DAY[:2])
+    rules = load_config(box.config_path).instruments[0].activity.rules()
+    assert "no record says who wrote them there" in run("explain", *first_of(TracedBox(tmp_path / "other"))).stdout
+    store = Store(box.database.parent, "box-1")
+    store.begin_epoch(Start(box.clock.boot_id, box.clock.boottime_ns(), "0.1.0", "c" * 64))
+    with store.write() as change:
+        data = {"event": "adjusted", "tool": "what_if", "by": "Li Si", "rules": rules_data(rules)}
+        change.append(Fact(RecordType.LIFECYCLE_EVENT, box.clock.boot_id, box.clock.boottime_ns(), data, "xrd-1"))
+        session = {"start_ms": 1_601_000, "end_ms": 2_000_000, "unseen_ms": 0, "running_ms": 399_000}
+        change.append(Fact(RecordType.RUN_SESSION, box.clock.boot_id, box.clock.boottime_ns(), session, "xrd-1"))
+    store.close()
+    assert "set by Li Si with `replay --what-if --apply`, record 2 of epoch" in run("explain", *first_of(box)).stdout
+
+
+def first_of(box: TracedBox) -> tuple[str, ...]:
+    return (ids(box)[0], "--config", str(box.config_path))
+
+
+def test_a_run_whose_record_was_pruned_is_told_from_one_that_never_was(box: TracedBox, tmp_path: Path):
+    copy = tmp_path / "copy.db"
+    shutil.copy(box.database, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("delete from records where seq <= 6")
+        connection.execute("insert into roots (epoch, seq, hash) values (?, 6, '')", (box.epoch,))
+        connection.commit()
+    done = run("explain", f"{box.epoch[:8]}-6", "--database", str(copy))
+    assert "is not kept any more: it was confirmed and pruned" in done.stderr
 
 
 def test_a_longer_epoch_names_the_same_run(box: TracedBox):

@@ -14,6 +14,8 @@ from traced_box import TracedBox
 from instrument_agent.buffer.boots import chronology
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.commission.what_if import Trace
+from instrument_agent.core.canonical import record_hash
+from instrument_agent.receiver.contract import why_rejected
 
 CONFIG_ERROR = 78
 
@@ -87,11 +89,20 @@ def test_apply_writes_only_the_keys_that_were_tried(tmp_path: Path):
     records = closing(sqlite3.connect(box.database))
     with records as database:
         whole = database.execute("select id, hash from records").fetchall()
-    done = asked(box, "--run-above", "1500", "--apply")
+    done = asked(box, "--run-above", "1500", "--apply", "--who", "Li Si")
     assert done.returncode == 0, done.stderr
     assert box.config_path.read_text(encoding="utf-8") == before.replace("1600.0", "1500")
     with closing(sqlite3.connect(box.database)) as database:
-        assert database.execute("select id, hash from records").fetchall() == whole
+        now = database.execute("select id, hash from records").fetchall()
+        assert now[: len(whole)] == whole
+        (body,) = database.execute("select body from records order by id desc limit 1").fetchone()
+        (old,) = database.execute("select body from records where seq = 2 order by id limit 1").fetchone()
+    record, replaced = json.loads(body), json.loads(old)
+    data = record["data"]
+    assert (data["event"], data["by"], data["tool"]) == ("adjusted", "Li Si", "what_if")
+    assert (data["before"]["run_above"], data["rules"]["run_above"]) == ("1600.0", "1500.0")
+    assert data["replaces"] == {"epoch": replaced["epoch"], "seq": replaced["seq"]}
+    assert why_rejected("box-1", record["epoch"], {"hash": record_hash(record), "record": record}) is None
 
 
 def test_without_apply_nothing_is_written(box: TracedBox):
@@ -126,8 +137,8 @@ def test_a_box_that_keeps_no_readings_yet_says_so(tmp_path: Path):
 
 
 def test_options_of_what_if_are_not_taken_for_a_trace(tmp_path: Path):
-    for arguments in (("--apply",), ("--instrument", "xrd-1")):
+    for arguments in (("--apply",), ("--instrument", "xrd-1"), ("--who", "Li")):
         done = run("replay", str(tmp_path / "trace.csv"), "--off-below", "5", "--run-above", "100", *arguments)
         assert (done.returncode, done.stdout) == (CONFIG_ERROR, "")
-        assert "--instrument and --apply are for --what-if" in done.stderr
+        assert "--instrument, --apply and --who are for --what-if" in done.stderr
     assert "give a trace, or --what-if" in run("replay", "--off-below", "5", "--run-above", "100").stderr

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from fake_clock import FakeClock
@@ -9,6 +10,7 @@ from fake_clock import FakeClock
 from instrument_agent.buffer.books import save_anchor, save_configured
 from instrument_agent.buffer.store import Start, Store, Transaction
 from instrument_agent.config import load_config
+from instrument_agent.core.activity import Rules
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.readings import NS_PER_S, FailedRead, Observation, UnknownReason
 from instrument_agent.core.records import configured
@@ -36,8 +38,8 @@ run_above = 1600.0
 run_below = 1400.0
 """
 
-Stretch = tuple[float | None, int]
-"""The level in watts, or None if the device does not answer, and for how many seconds."""
+Stretch = tuple[float | Rules | None, int]
+"""The level in watts, or None if the device does not answer, and for how many seconds; or rules from then on."""
 DAY: Sequence[Stretch] = (
     (800, 600),
     (2400, 900),
@@ -76,6 +78,11 @@ class TracedBox:
         recorder = Recorder(store, clock, 120)
         recorder.watch(NAME, Watched(rules, begin(clock.boot_id, clock.boottime_ns())), first)
         for level, seconds in shape:
+            if isinstance(level, Rules):
+                data = configured({}, "mock", level, 1000)
+                at = {"instrument_id": NAME, "boot_id": clock.boot_id, "at_ns": clock.boottime_ns()}
+                recorder.judge_by(NAME, level, partial(save_configured, **at, data=data))
+                continue
             for _ in range(seconds):
                 clock.advance(1)
                 if level is None:
