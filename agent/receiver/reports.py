@@ -24,10 +24,15 @@ def check_seal(enrolment: Enrolment, report: Opened, *, unsigned: bool) -> None:
     """Check that a report was signed by the box it speaks for; ``unsigned`` takes one of a box that never enrolled.
 
     Raises:
-        ReportRefused: it was not.
+        ReportRefused: it was not, or this box is let in no more.
     """
     keys = counting_keys(enrolment.keys(report.box_id))
     statement = seal_statement(report.box_id, str(report.month), report.seal.sha256)
+    if keys and not enrolment.admits(report.box_id):
+        raise ReportRefused(
+            _("{box} was revoked here").format(box=report.box_id),
+            _("enrol it again with a code made for it, and have it make the report again"),
+        )
     named = {key["public_key"] for key in keys} & {report.seal.public_key}
     if any(is_signed(public_key, report.seal.signature, statement) for public_key in named):
         return

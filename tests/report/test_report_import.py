@@ -151,6 +151,15 @@ def test_a_report_signed_with_a_key_that_was_changed_is_made_again(enrolled, ins
     assert institute.take(enrolled.file()).exit_code == 0
 
 
+def test_a_box_that_was_revoked_is_let_in_by_file_no_more_either(enrolled, institute):
+    file = enrolled.file()
+    institute.enrolment.revoke_box("box-1")
+    assert "box-1 was revoked here" in refusal(institute.take(file, "--unsigned"))
+    assert institute.ledger.count("box-1") == 0
+    institute.enrol(enrolled)
+    assert institute.take(enrolled.file()).exit_code == 0
+
+
 def test_a_file_that_is_not_there_is_said(institute, tmp_path):
     assert "cannot be read" in refusal(institute.take(tmp_path / "nothing.jsonl"))
 
