@@ -22,6 +22,8 @@ from instrument_agent.i18n import _
 log = logging.getLogger(__name__)
 
 UNKNOWN_HERE = "epoch_unknown_here"
+MOST_UNKNOWN = 100
+"""So many are said aloud in a log's life: a platform that takes other boxes' epochs for ours must not fill the card."""
 PRUNED_SQL = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
 """Up to where the log is pruned. Nothing before is sent, or sent again: no platform can pass over what is gone."""
 
@@ -115,12 +117,14 @@ class Outbox:
         So it is after an older card was put back, with a clone of it in another box, or if a database was lost.
         """
         known = {epoch for (epoch,) in self._store.rows("select epoch from epochs")}
-        known |= {fault["epoch"] for fault in strange_epochs(self._store)}
-        strange = {epoch: there for epoch, there in acked_through.items() if there > 0 and epoch not in known}
+        said = {fault["epoch"] for fault in strange_epochs(self._store)}
+        known |= said
+        strange = [(epoch, there) for epoch, there in acked_through.items() if there > 0 and epoch not in known]
+        strange = strange[: max(0, MOST_UNKNOWN - len(said))]
         if not strange:
             return
         with self._store.write() as change:
-            for epoch, there in strange.items():
+            for epoch, there in strange:
                 data = {"kind": UNKNOWN_HERE, "epoch": epoch, "acked_through": there}
                 log.error(
                     "%s has %d records of epoch %s, which this box does not know", self._destination, there, epoch

@@ -8,7 +8,7 @@ from fake_clock import FakeClock
 from scripted_platform import Answer, Platform
 from sender import Sender
 
-from instrument_agent.buffer.outbox import strange_epochs
+from instrument_agent.buffer.outbox import MOST_UNKNOWN, strange_epochs
 from instrument_agent.uplink.delivery import COMPARE_EVERY_NS
 
 HOUR_S = COMPARE_EVERY_NS / 1e9
@@ -32,6 +32,17 @@ def test_each_of_them_is_said_once(platform: Platform, sender: Sender, clock: Fa
     platform.stored["another"] = {1: "a"}
     clock.run(HOUR_S + 300)
     assert [fault["epoch"] for fault in faults(sender)] == [STRANGE, "another"]
+
+
+def test_a_platform_that_tells_of_everybodys_epochs_does_not_fill_the_log(
+    platform: Platform, sender: Sender, clock: FakeClock
+) -> None:
+    platform.stored |= {f"of box {number}": {1: "a"} for number in range(MOST_UNKNOWN - 1)}
+    sender.start(platform.url)
+    clock.run(HOUR_S + 300)
+    platform.stored |= {f"of box {number}": {1: "a"} for number in range(3 * MOST_UNKNOWN)}
+    clock.run(2 * HOUR_S + 300)
+    assert len(faults(sender)) == MOST_UNKNOWN
 
 
 def test_the_fault_itself_is_delivered(platform: Platform, sender: Sender) -> None:
