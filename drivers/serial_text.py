@@ -1,19 +1,15 @@
 """Instruments that talk in lines of text over a serial port: asked, or only listened to."""
 
 import re
-import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NewType
 
-import serial
-
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
-from instrument_agent.drivers.serial_port import open_port
 from instrument_agent.drivers.text_lines import LineSplitter, Wanted, check_values, wanted
-from instrument_agent.drivers.text_port import TTY_BUFFER, forget, received
+from instrument_agent.drivers.text_port import TTY_BUFFER, TextPort
 from instrument_agent.drivers.text_questions import Questions
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import Unfit, check_all, together
@@ -65,8 +61,10 @@ class SerialTextDriver:
         self._terminator = self._ending()
         self._wanted: list[Wanted] = [wanted(table) for table in self.values]
         self._queries = self._checked_queries()
-        self._questions = Questions(self.encoding, self._terminator)
-        self._port: serial.Serial | None = None
+        self._port = TextPort(
+            self.port, self.baud, self.parity, self.stop_bits, data_bits=self.data_bits, dtr=self.dtr, rts=self.rts
+        )
+        self._questions = Questions(self._port, self.encoding, self._terminator)
         self._heard = LineSplitter(self._terminator, midway=True)
         self._just_opened = True
 
@@ -84,9 +82,7 @@ class SerialTextDriver:
 
     def open(self) -> None:
         """Open the port exclusively, with DTR and RTS as configured."""
-        self._port = open_port(
-            self.port, self.baud, self.parity, self.stop_bits, data_bits=self.data_bits, dtr=self.dtr, rts=self.rts
-        )
+        self._port.open()
         self._heard = LineSplitter(self._terminator, midway=True)
         self._just_opened = True
 
@@ -101,23 +97,11 @@ class SerialTextDriver:
             DeviceUnavailable: no whole line in time, or the port failed.
         """
         deadline_s = time.monotonic() + timeout_s
-        if self._port is None:
-            raise DeviceUnavailable(_("the port {port} is not open").format(port=self.port))
-        try:
-            if self._queries:
-                return self._ask(self._port, deadline_s, timeout_s)
-            return self._listen(self._port, deadline_s)
-        except (OSError, termios.error) as error:
-            raise DeviceUnavailable(
-                _("the port {port} failed: {error}").format(port=self.port, error=error),
-                _("check that the adapter is plugged in: ls /dev/serial/by-id/"),
-            ) from error
+        return self._ask(deadline_s) if self._queries else self._listen(deadline_s)
 
     def close(self) -> None:
         """Close the port."""
-        port, self._port = self._port, None  # forgotten first: an adapter that was pulled out may fail to close
-        if port is not None:
-            port.close()
+        self._port.close()
 
     def _check_port(self) -> None:
         if not self.port:
@@ -179,44 +163,46 @@ class SerialTextDriver:
                 _('a query ends in "?"; if this one changes nothing on the instrument, name it under allow'),
             )
 
-    def _ask(self, port: serial.Serial, deadline_s: float, timeout_s: float) -> Mapping[str, Value]:
+    def _ask(self, deadline_s: float) -> Mapping[str, Value]:
         found: dict[str, Value] = {}
         for query in self._queries:
-            text = self._text(self._questions.ask(port, query, deadline_s, timeout_s))
+            text = self._text(self._questions.ask(query, deadline_s - time.monotonic()))
             for item in self._wanted:
                 if item.query == query:
                     match = None if text is None else item.search(text)
                     found[item.channel] = None if match is None else item.value(match)
         return found
 
-    def _listen(self, port: serial.Serial, deadline_s: float) -> Mapping[str, Value]:
+    def _listen(self, deadline_s: float) -> Mapping[str, Value]:
         # A line that was complete before is as old as the last read; one that has only begun is of now.
-        if port.in_waiting >= TTY_BUFFER:
-            forget(port)
+        waiting = self._port.waiting()
+        if waiting >= TTY_BUFFER:
+            self._port.forget()
             self._heard = LineSplitter(self._terminator, midway=True)
-        elif port.in_waiting:
-            self._heard.feed(port.read(TTY_BUFFER))
+        elif waiting:
+            self._heard.feed(self._port.received(deadline_s))
         elif self._just_opened:
-            self._join(port, deadline_s)
+            self._join(deadline_s)
         self._just_opened = False
         found: dict[str, Value] = {}
-        lines: list[bytes] = []
-        while len(found) < len(self._wanted) and (data := received(port, deadline_s)):
-            lines += (new := self._heard.feed(data))
-            for text in map(self._text, new):
+        any_line = False
+        while len(found) < len(self._wanted) and (data := self._port.received(deadline_s)):
+            lines = self._heard.feed(data)
+            any_line |= bool(lines)
+            for text in map(self._text, lines):
                 hits = [(item, item.search(text)) for item in self._wanted] if text is not None else []
                 found |= {item.channel: item.value(match) for item, match in hits if match is not None}
-        if not lines:
+        if not any_line:
             raise DeviceUnavailable(
                 _("no whole line within the time"),
                 _("check the cable, baud rate and terminator; timeout_s must be longer than the pause between lines"),
             )
         return found or dict.fromkeys(item.channel for item in self._wanted)
 
-    def _join(self, port: serial.Serial, deadline_s: float) -> None:
+    def _join(self, deadline_s: float) -> None:
         """Find out whether the first bytes may be the end of a line: not if the line has been quiet before them."""
         until_s = time.monotonic() + BETWEEN_LINES_S
-        data = received(port, min(until_s, deadline_s))
+        data = self._port.received(min(until_s, deadline_s))
         if data:
             self._heard.feed(data)
         elif until_s < deadline_s:

@@ -7,11 +7,9 @@ until it cannot come any more. An instrument that sends each question back befor
 
 import time
 
-import serial
-
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.drivers.text_lines import LineSplitter
-from instrument_agent.drivers.text_port import await_silence, received
+from instrument_agent.drivers.text_port import TextPort
 from instrument_agent.i18n import _
 
 LATEST = 4
@@ -19,26 +17,29 @@ LATEST = 4
 
 
 class Questions:
-    """What was asked of one instrument; ``terminator`` ends questions and answers. It outlives the port."""
+    """Asks an instrument on a port; ``terminator`` ends questions and answers."""
 
-    def __init__(self, encoding: str, terminator: bytes) -> None:
+    def __init__(self, port: TextPort, encoding: str = "ascii", terminator: bytes = b"\n") -> None:
+        self._port = port
         self._encoding = encoding
         self._terminator = terminator
+        self._given_s = 0.0  # the longest time it ever had for an answer
         self._owed = ""
         self._owed_until_s = 0.0
 
-    def ask(self, port: serial.Serial, question: str, deadline_s: float, timeout_s: float) -> bytes:
-        """Return the line that answers; ``timeout_s`` is how long a whole read may take, until ``deadline_s``.
+    def ask(self, question: str, timeout_s: float) -> bytes:
+        """Return the line that answers.
 
         Raises:
-            DeviceUnavailable: there was none in time.
-            OSError: the port failed, or never fell silent.
+            DeviceUnavailable: there was none in time, or the port failed.
         """
-        if self._hear_out(port, deadline_s):
-            await_silence(port, deadline_s)
-            self._owed, self._owed_until_s = question, time.monotonic() + LATEST * timeout_s
-            port.write(question.encode(self._encoding) + self._terminator)
-            line = self._line(port, deadline_s)
+        deadline_s = time.monotonic() + timeout_s
+        self._given_s = max(self._given_s, timeout_s)
+        if self._hear_out(deadline_s):
+            self._port.await_silence(deadline_s)
+            self._owed, self._owed_until_s = question, time.monotonic() + LATEST * self._given_s
+            self._port.send(question.encode(self._encoding) + self._terminator)
+            line = self._line(deadline_s)
             if line is not None:
                 return line
         raise DeviceUnavailable(
@@ -46,16 +47,16 @@ class Questions:
             _("check the cable, the baud rate and the terminator in the manual of the instrument"),
         )
 
-    def _hear_out(self, port: serial.Serial, deadline_s: float) -> bool:
+    def _hear_out(self, deadline_s: float) -> bool:
         """Wait for an answer that is owed; False if it may still come after the deadline."""
         if time.monotonic() >= self._owed_until_s:
             return True
-        return self._line(port, min(self._owed_until_s, deadline_s)) is not None or self._owed_until_s < deadline_s
+        return self._line(min(self._owed_until_s, deadline_s)) is not None or self._owed_until_s < deadline_s
 
-    def _line(self, port: serial.Serial, deadline_s: float) -> bytes | None:
+    def _line(self, deadline_s: float) -> bytes | None:
         """Return the next whole line that is not the question itself; then nothing is owed. None if there is none."""
         splitter, sent_back = LineSplitter(self._terminator, midway=False), self._owed.encode(self._encoding).strip()
-        while data := received(port, deadline_s):
+        while data := self._port.received(deadline_s):
             for line in splitter.feed(data):
                 if line.strip() != sent_back:
                     self._owed_until_s = 0.0

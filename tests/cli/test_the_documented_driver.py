@@ -66,7 +66,9 @@ def meter() -> Iterator[str]:
 
 def test_the_paper_shows_the_example_as_it_is():
     parts = documented()
-    assert (EXAMPLE / "lab_meter.py").read_text(encoding="utf-8") in parts
+    code = (EXAMPLE / "lab_meter.py").read_text(encoding="utf-8")
+    assert code in parts
+    assert len([line for line in code.splitlines() if line]) <= 30
     assert (EXAMPLE / "pyproject.toml").read_text(encoding="utf-8") in parts
 
 

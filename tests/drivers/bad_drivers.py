@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab_meter import example
+from plain_meter import PlainMeter
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
-
-LabMeter = example().LabMeter
 
 
 @dataclass
@@ -29,7 +27,7 @@ class WithoutClose:
         return {}
 
 
-class WithoutTimeout(LabMeter):
+class WithoutTimeout(PlainMeter):
     """Does not let itself be told how long it may take."""
 
     def read(self) -> Mapping[str, Value]:
@@ -55,13 +53,13 @@ class NoDataclass:
 
 
 @dataclass
-class AnyOption(LabMeter):
+class AnyOption(PlainMeter):
     """An option that `check` cannot check."""
 
     mood: Any = None
 
 
-class Unitless(LabMeter):
+class Unitless(PlainMeter):
     """Says watts and calls it power."""
 
     @property
@@ -69,7 +67,7 @@ class Unitless(LabMeter):
         return [Channel("power", "W", 0.0, 1.0)]
 
 
-class Rangeless(LabMeter):
+class Rangeless(PlainMeter):
     """Nothing is credible."""
 
     @property
@@ -77,7 +75,7 @@ class Rangeless(LabMeter):
         return [Channel("power_w", "W", 5.0, 5.0)]
 
 
-class Eager(LabMeter):
+class Eager(PlainMeter):
     """Opens something as soon as it is made."""
 
     def __post_init__(self) -> None:
@@ -88,7 +86,7 @@ class Eager(LabMeter):
         self.opened.close()
 
 
-class Unguarded(LabMeter):
+class Unguarded(PlainMeter):
     """Trips over its own closed port."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
@@ -96,7 +94,7 @@ class Unguarded(LabMeter):
         return super().read(timeout_s)
 
 
-class Inventive(LabMeter):
+class Inventive(PlainMeter):
     """Answers zero where nobody answers."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
@@ -108,14 +106,14 @@ class Inventive(LabMeter):
             return {"power_w": 0.0}
 
 
-class Late(LabMeter):
+class Late(PlainMeter):
     """Takes its time three times over."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
         return super().read(3 * timeout_s)
 
 
-class Endless(LabMeter):
+class Endless(PlainMeter):
     """Waits for a line end, however long it takes."""
 
     def _ask(self, line: Any, deadline_s: float) -> bytes:
@@ -123,7 +121,7 @@ class Endless(LabMeter):
         return line.read_until(b"\n")
 
 
-class Trusting(LabMeter):
+class Trusting(PlainMeter):
     """Believes that every device speaks plainly."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
@@ -135,14 +133,14 @@ class Trusting(LabMeter):
             raise DeviceUnavailable(str(error)) from error
 
 
-class Guessing(LabMeter):
+class Guessing(PlainMeter):
     """Makes a number of anything."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
         return {"power_w": super().read(timeout_s)["power_w"] or 7.0}
 
 
-class Unshielded(LabMeter):
+class Unshielded(PlainMeter):
     """Lets the port's own errors out."""
 
     def read(self, timeout_s: float) -> Mapping[str, Value]:
@@ -152,7 +150,7 @@ class Unshielded(LabMeter):
         return {"power_w": float(answer) if answer.strip().isdigit() else None}
 
 
-class Forgetful(LabMeter):
+class Forgetful(PlainMeter):
     """Leaves a thread behind each time."""
 
     def open(self) -> None:
@@ -160,7 +158,7 @@ class Forgetful(LabMeter):
         threading.Thread(target=threading.Event().wait, name="forgotten", daemon=True).start()
 
 
-class Wasteful(LabMeter):
+class Wasteful(PlainMeter):
     """Leaves a file open each time."""
 
     def open(self) -> None:

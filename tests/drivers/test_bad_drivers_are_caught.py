@@ -11,7 +11,6 @@ from bad_drivers import (
     Forgetful,
     Guessing,
     Inventive,
-    LabMeter,
     Late,
     NeedsPort,
     NoDataclass,
@@ -26,6 +25,7 @@ from bad_drivers import (
     WithoutTimeout,
 )
 from lab_meter import example
+from plain_meter import PlainMeter
 
 from instrument_agent.drivers import conformance, trials
 from instrument_agent.drivers.conformance import findings
@@ -79,7 +79,7 @@ def test_a_finding_says_what_failed_and_what_to_do():
 
 @pytest.mark.parametrize(
     "driver",
-    [NoDataclass, NeedsPort, LabMeter(NOWHERE), example],
+    [NoDataclass, NeedsPort, PlainMeter(NOWHERE), example],
     ids=["a class", "one with options", "an object", "a function"],
 )
 def test_what_is_no_dataclass_is_a_finding_whatever_its_options(driver: Any):

@@ -104,7 +104,7 @@ def test_the_example_does_what_every_driver_must():
     found = findings(LabMeter, {"port": NOWHERE})
     assert failed(found) == []
     (unanswered,) = [item for item in found if item.unanswered]
-    assert (unanswered.hint, unanswered.skipped) == ("is the adapter plugged in?", "")
+    assert (unanswered.hint, unanswered.skipped) == ("check that the adapter is plugged in: ls /dev/serial/by-id/", "")
 
 
 def test_the_example_does_not_ask_for_the_adapter_when_another_program_has_the_port():
@@ -119,7 +119,7 @@ def test_the_example_does_not_ask_for_the_adapter_when_another_program_has_the_p
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "who else uses it?" in caught.value.hint
+    assert "sudo fuser -v" in caught.value.hint
 
 
 def test_options_a_driver_does_not_take_are_the_callers_mistake():
