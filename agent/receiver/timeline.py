@@ -1,7 +1,8 @@
 """What an instrument did, as stretches of UTC: facts where there are any, else what heartbeats said, else unknown.
 
 No record says "off". It follows where power sessions say when there was none: within a boot, from its first fact to
-the end of its last power session, whatever is no session and no gap. After that only a heartbeat can say it.
+the end of its last power session, whatever is no session and no gap, as long as no record is missing in between that
+could be one. After that only a heartbeat can say it.
 """
 
 import json
@@ -10,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from instrument_agent.core.anchors import Sights
 from instrument_agent.core.readings import NS_PER_MS, Activity
 from instrument_agent.receiver.counting import boot_clocks
-from instrument_agent.receiver.tables import epochs, records, sights
+from instrument_agent.receiver.tables import epochs, records, rejections, sights
 
 NEWEST = 2000
 """How many facts of an instrument are looked at; before the oldest of them nothing is drawn from facts."""
@@ -36,6 +37,14 @@ class Stretch:
     activity: Activity
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A record; nothing is missing between two of the same ``run``. None: something before it is."""
+
+    record: Mapping[str, Any]
+    run: int | None
+
+
 def timeline(connection: Connection, box_id: str, instrument_id: str, from_ms: int, to_ms: int) -> list[Stretch]:
     """Return what an instrument did from ``from_ms`` to ``to_ms`` (UTC since 1970), without a hole."""
     facts = _facts(connection, box_id, instrument_id)
@@ -43,18 +52,18 @@ def timeline(connection: Connection, box_id: str, instrument_id: str, from_ms: i
     return painted([*_said(connection, box_id, instrument_id, from_ms), *from_facts(facts, clocks)], from_ms, to_ms)
 
 
-def from_facts(facts: Sequence[Mapping[str, Any]], clocks: Mapping[str, Sights]) -> list[Stretch]:
+def from_facts(facts: Sequence[Fact], clocks: Mapping[str, Sights]) -> list[Stretch]:
     """Return what facts of one instrument say, in the order in which it is to be painted."""
-    of_boot: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    of_boot: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
-        of_boot[fact["boot_id"]].append(fact)
+        of_boot[fact.record["boot_id"]].append(fact)
     found: list[Stretch] = []
     for boot_id, listed in of_boot.items():
         if boot_id not in clocks:
             continue
-        layers = [(begin, end, Activity.OFF) for begin, end in [_known_off(listed)] if end > begin]
+        layers = [(begin, end, Activity.OFF) for begin, end in _known_off(listed) if end > begin]
         for kind, activity in _PAINTED_AS.items():
-            spans = (fact["data"] for fact in listed if fact["type"] == kind)
+            spans = (fact.record["data"] for fact in listed if fact.record["type"] == kind)
             layers += [(data["start_ms"], data["end_ms"], activity) for data in spans]
         found += [_in_utc(clocks[boot_id], *layer) for layer in layers]
     return found
@@ -77,10 +86,17 @@ def painted(layers: Iterable[Stretch], from_ms: int, to_ms: int) -> list[Stretch
     return joined
 
 
-def _known_off(listed: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+def _known_off(listed: Sequence[Fact]) -> list[tuple[int, int]]:
     """Return from when to when of a boot everything that is neither a session nor a gap was off."""
-    ends = [fact["data"]["end_ms"] for fact in listed if fact["type"] == "power_session"]
-    return min(fact["data"]["start_ms"] for fact in listed), max(ends, default=0)
+    of_run: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for fact in listed:
+        if fact.run is not None:
+            of_run[fact.run].append(fact.record)
+    spans = []
+    for of_one in of_run.values():
+        ends = [record["data"]["end_ms"] for record in of_one if record["type"] == "power_session"]
+        spans.append((min(record["data"]["start_ms"] for record in of_one), max(ends, default=0)))
+    return spans
 
 
 def _in_utc(clock: Sights, start_ms: int, end_ms: int, activity: Activity) -> Stretch:
@@ -88,16 +104,37 @@ def _in_utc(clock: Sights, start_ms: int, end_ms: int, activity: Activity) -> St
     return Stretch(start, end, activity)
 
 
-def _facts(connection: Connection, box_id: str, instrument_id: str) -> list[dict[str, Any]]:
-    query = select(records.c.body).join(epochs).where(epochs.c.box_id == box_id, records.c.type.in_(_FACTS))
-    query = query.where(records.c.instrument_id == instrument_id)
+def _facts(connection: Connection, box_id: str, instrument_id: str) -> list[Fact]:
+    query = select(records.c.epoch_id, records.c.seq, records.c.body).join(epochs)
+    query = query.where(epochs.c.box_id == box_id, records.c.type.in_(_FACTS), records.c.instrument_id == instrument_id)
     newest = connection.execute(query.order_by(records.c.epoch_id.desc(), records.c.seq.desc()).limit(NEWEST))
-    listed = [json.loads(body) for body in newest.scalars()]
+    runs = _runs(connection, box_id)
+    listed = []
+    for row in newest:
+        run, through = runs[row.epoch_id]
+        listed.append(Fact(json.loads(row.body), run if row.seq <= through else None))
     if len(listed) < NEWEST:
         return listed
     # What lies before the oldest of them is known in part only: a session of power would lack its runs.
-    boot_id, at_ms = listed[-1]["boot_id"], listed[-1]["at_ms"]
-    return [fact for fact in listed if fact["boot_id"] != boot_id or fact["data"]["start_ms"] >= at_ms]
+    boot_id, at_ms = listed[-1].record["boot_id"], listed[-1].record["at_ms"]
+    return [fact for fact in listed if fact.record["boot_id"] != boot_id or fact.record["data"]["start_ms"] >= at_ms]
+
+
+def _runs(connection: Connection, box_id: str) -> dict[int, tuple[int, int]]:
+    """Return of each epoch (by id) the run it belongs to, and up to which seq all of it was stored.
+
+    It belongs to the run of the epoch it follows if that one was stored to its end.
+    """
+    refused = select(func.min(rejections.c.seq)).where(rejections.c.epoch_id == epochs.c.id).scalar_subquery()
+    query = select(epochs, refused.label("refused")).where(epochs.c.box_id == box_id).order_by(epochs.c.id)
+    found: dict[int, tuple[int, int]] = {}
+    named: dict[str, tuple[int, int]] = {}
+    for row in connection.execute(query):
+        through = row.acked_through if row.refused is None else min(row.acked_through, row.refused - 1)
+        before = named.get(row.previous_epoch or "")
+        whole = before is not None and row.previous_seq is not None and before[1] >= row.previous_seq
+        found[row.id] = named[row.epoch] = (before[0] if before is not None and whole else row.id, through)
+    return found
 
 
 def _anchors(connection: Connection, box_id: str) -> list[dict[str, Any]]:

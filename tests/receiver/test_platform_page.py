@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,23 @@ def shown(ledger: Ledger, stage: tuple[Any, str]) -> Box:
     return Box(url)
 
 
-def tell(box: Box, *facts: tuple[str, dict[str, Any]], instrument_id: str = "炉-1") -> None:
-    """Send facts of one instrument in a boot whose clock is at BOOT_NOW_MS now."""
+def tell(
+    box: Box, *facts: tuple[str, dict[str, Any]], instrument_id: str = "炉-1", missing: int = 0, after: str = ""
+) -> None:
+    """Send facts of one instrument in a boot whose clock is at BOOT_NOW_MS now; one seq may be ``missing``.
+
+    With ``after`` the epoch says that it follows that one, which ended at seq 3.
+    """
     anchor = {"boottime_ms": BOOT_NOW_MS, "utc_ms": NOW_MS, "error_ms": 1000, "source": "ntp"}
     items: list[dict[str, Any]] = []
-    for seq, (kind, data) in enumerate([("time_anchor", anchor), *facts], 1):
+    began = {"previous_epoch": after, "previous_seq": 3, "previous_hash": "a" * 64}
+    first = ("epoch_started", began) if after else ("time_anchor", anchor)
+    for seq, (kind, data) in enumerate([first, *facts], 1):
         place = {"box_id": box.box_id, "epoch": box.epoch, "seq": seq, "boot_id": BOOT, "at_ms": seq}
         prev_hash = items[-1]["hash"] if items else NO_HASH
         record = {**place, "prev_hash": prev_hash, "type": kind, "data": data, "instrument_id": instrument_id}
         items.append(sealed(record))
-    assert box.send(items).json()["rejected"] == []
+    assert box.send([item for item in items if item["record"]["seq"] != missing]).json()["rejected"] == []
 
 
 def power(start_h: float, end_h: float, unseen_h: float = 0) -> tuple[str, dict[str, Any]]:
@@ -86,6 +94,35 @@ def test_what_is_shown_is_what_the_facts_say(shown: Box, ledger: Ledger) -> None
         (21, 22, STANDBY),
         (22, 30, UNKNOWN),  # a power session may be open: that it was off is for nobody to say yet
     ]
+
+
+def test_where_a_record_is_missing_that_may_be_a_gap_nothing_is_off(shown: Box, ledger: Ledger) -> None:
+    tell(shown, power(9, 11), power(14, 15), gap(16, 17), power(19, 20), missing=4)
+    assert drawn(ledger)[2:] == [
+        (11, 14, OFF),
+        (14, 15, STANDBY),
+        (15, 19, UNKNOWN),
+        (19, 20, STANDBY),
+        (20, 30, UNKNOWN),
+    ]
+
+
+def test_nor_where_one_was_refused(shown: Box, ledger: Ledger) -> None:
+    bad = gap(16, 17)
+    bad[1]["reason"] = 7
+    with pytest.raises(AssertionError, match="schema"):
+        tell(shown, power(9, 11), power(14, 15), bad, power(19, 20))
+    assert (15, 19, UNKNOWN) in drawn(ledger)
+
+
+@pytest.mark.parametrize(("missing", "between"), [(0, OFF), (3, UNKNOWN)])
+def test_an_epoch_goes_on_where_the_one_before_it_ended_if_all_of_that_is_here(
+    shown: Box, ledger: Ledger, missing: int, between: Activity
+) -> None:
+    tell(shown, power(9, 11), gap(12, 13), missing=missing)
+    second = replace(shown, epoch="1c65d80c-8d4d-4b94-8e3f-4b2a4f6b3c21")
+    tell(second, power(14, 15), after=shown.epoch)
+    assert (13 if not missing else 11, 14, between) in drawn(ledger)
 
 
 def test_time_before_a_gap_is_not_off_while_a_power_session_may_be_open(shown: Box, ledger: Ledger) -> None:
