@@ -65,7 +65,7 @@ class Daybook:
 
     def _close_instrument(self, instrument_id: str, state: State) -> int:
         closed = 0
-        # Nearly every look finds nothing due, so looking reads no more than the anchors of this boot.
+        # Nearly every look finds nothing due, so looking reads little more than the anchors of this boot.
         known = anchors(self._store, state.boot_id)
         while (due := self._due(instrument_id, state, known)) is not None:
             self._close(instrument_id, state, anchors(self._store), due)
@@ -76,7 +76,7 @@ class Daybook:
         """Return the next day of an instrument if its end has passed, is settled and is known well enough."""
         here = _clock_of(known, state.boot_id)
         settled = here(state.line.settled_ns)
-        due = self._next(instrument_id, state)
+        due = None if settled is None else self._next(instrument_id, state)
         if settled is None or due is None or settled.utc_ns - settled.error_ns < due.utc_ns[1]:
             return None
         # What the boot clock counted since a sight of UTC is not in doubt, the sight itself may be.

@@ -1,14 +1,15 @@
 """Days of a box that learned the time late, not in every boot, or that was told another zone: no second is lost."""
 
+import re
 from pathlib import Path
 
 import pytest
 from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, adds_up
 
-from instrument_agent.buffer.books import save_anchor, save_state
+from instrument_agent.buffer.books import intervals, save_anchor, save_state
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.anchors import Anchor
-from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
 from instrument_agent.daybook import Daybook
 
 H = 3_600_000
@@ -51,6 +52,27 @@ def test_a_box_that_is_told_another_zone_loses_no_hour_and_counts_none_twice(
     assert watched_ms + unseen_ms == sum(day["length_ms"] for day in days)
     assert unseen_ms <= 24 * H + TURN_MS, "only what lies before watching began"
     assert proven(box) == len(days)
+
+
+def test_the_day_that_is_explained_to_auditors_is_what_comes_out(tmp_path: Path):
+    box = Calendar(tmp_path, "2026-10-24T20:00", zone="Europe/Berlin")
+    box.until("2026-10-25T06:00", STANDBY_W)
+    box.until("2026-10-25T09:30", RUN_W)
+    box.boot(box.now_s + 3600)
+    box.until("2026-10-25T12:30", RUN_W)
+    box.until("2026-10-26T00:00", OFF_W)
+    day = box.close()[-1]
+    text = (Path(__file__).parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
+    figures = (f"{name} {day[f'{name}_ms']}" for name in ("off", "standby", "running", "unknown"))
+    assert f"    {' + '.join(figures)} + residual {day['clock_residual_ms']} = {day['length_ms']}\n" in text
+    rows = re.findall(r"^\| *(\d?) *\| *(\d*) *\| *(\w*) *\| (\w+)[^|\n]*\| (\d+) \|", text, re.MULTILINE)
+    spent: dict[str, int] = {}
+    for _boot, _from, _to, activity, counts in rows:
+        spent[activity] = spent.get(activity, 0) + int(counts)
+    assert {name: day[f"{name}_ms"] for name in spent} == spent
+    chain = [item for boot in ("boot-1", "boot-2") for item in intervals(box.store, "xrd-1", boot)][1:]
+    said = [(int(start), int(end), activity) for _boot, start, end, activity, _counts in rows if end.isdigit()]
+    assert [(item.start_ns // NS_PER_MS, item.end_ns // NS_PER_MS, item.activity) for item in chain] == said
 
 
 def test_days_whose_end_will_never_be_known_better_do_not_wait_for_the_next_boot(tmp_path: Path):
