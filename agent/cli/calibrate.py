@@ -122,7 +122,7 @@ def show(found: "Lesson") -> None:
     click.echo()
     console.print(_levels(found, unit))
     click.echo()
-    console.print(_thresholds(found))
+    console.print(_thresholds(found, unit))
     click.echo()
     click.echo(certainty_text(found))
     for sentence in (*found.proposal.refusals, *found.proposal.doubts, *found.proposal.reasons):
@@ -153,12 +153,13 @@ def _levels(found: "Lesson", unit: str) -> "Table":
     return table
 
 
-def _thresholds(found: "Lesson") -> "Table":
-    from instrument_agent.commission.page import value_text
+def _thresholds(found: "Lesson", unit: str) -> "Table":
+    from instrument_agent.commission.page import key_text, threshold_texts
 
-    table = words.plain_table(_("key"), _("in the config"), _("proposed"))
-    for key, value in found.keys.items():
-        table.add_row(key, value_text(getattr(found.instrument.activity, key)), value_text(value))
+    table = words.plain_table(_("key"), _("in the config"), _("proposed"), _("meaning"))
+    for key in found.keys:
+        before = getattr(found.instrument.activity, key)
+        table.add_row(key, *threshold_texts(found, key, before, unit), key_text(key))
     return table
 
 

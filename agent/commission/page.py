@@ -72,11 +72,11 @@ def lesson_text(lesson: Lesson, unit: str, before: Mapping[str, Any] | None = No
     heads = (_("level"), _("lowest"), _("usual"), _("highest"))
     rows = [[name, *(f"{number_text(value)} {unit}" for value in numbers)] for name, numbers in levels(lesson)]
     rows.append([_("noise"), "", f"{proposal.noise:.3g} {unit}", ""])
-    changes = [(key, value_text(old.get(key)), value_text(value)) for key, value in lesson.keys.items()]
+    changes = [(key, key_text(key), *threshold_texts(lesson, key, old.get(key), unit)) for key in lesson.keys]
     sentences = (*proposal.refusals, *proposal.doubts, *proposal.reasons)
     parts = [
         *(heading(_("Levels")), table(rows, heads)),
-        *(heading(_("Thresholds")), table(changes, (_("key"), _("before"), _("proposed")))),
+        *(heading(_("Thresholds")), table(changes, (_("key"), _("meaning"), _("before"), _("proposed")))),
         *(paragraph(certainty_text(lesson)), listed(sentences)),
     ]
     return "".join(parts)
@@ -101,10 +101,32 @@ def certainty_text(lesson: Lesson) -> str:
     return sentences[lesson.proposal.certainty].format(profile=profile)
 
 
-def value_text(value: Scalar | None) -> str:
-    """Return a value of a config key as it is written there; a dash for none."""
+def key_text(key: str) -> str:
+    """Return what a learned key of ``[instrument.activity]`` means, in words."""
+    sentences = {
+        "off_below": _("off below"),
+        "run_above": _("a run begins at"),
+        "run_below": _("a run ends below"),
+        "min_on_s": _("a run lasts at least"),
+        "min_off_s": _("a shorter pause ends no run"),
+        "single_readings": _("in a run, pulses of one reading are real"),
+        "standby_level": _("usual standby, whose slow drift is followed"),
+    }
+    return sentences[key]
+
+
+def threshold_texts(lesson: Lesson, key: str, before: Scalar | None, unit: str) -> tuple[str, str]:
+    """Return a value of a key as it was and as it is to be, with its unit."""
+    value = lesson.keys[key]
+    of_key = "s" if key.endswith("_s") else unit
+    never = key in ("run_above", "run_below") and not isinstance(value, str) and value > lesson.channel.high
+    return value_text(before, of_key), _("never") if never else value_text(value, of_key)
+
+
+def value_text(value: Scalar | None, unit: str) -> str:
+    """Return a value of a config key as people write it; a dash for none."""
     if value is None:
         return "-"
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else f"{value:.10g}"
+        return _("yes") if value else _("no")
+    return value if isinstance(value, str) else f"{value:.10g} {unit}".rstrip()

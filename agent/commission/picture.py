@@ -170,7 +170,7 @@ def _time_axis(axes: _Axes) -> Iterator[str]:
         yield f"<path d='M{x:.1f} {bottom}v5' stroke='#777777'/>"
         yield f"<text x='{x:.1f}' y='{bottom + 18}' text-anchor='middle'>{time_text(tick, step_s)}</text>"
     sentence = _("time since the start of the trace, h:mm")
-    if axes.start_s:
+    if round(axes.start_s):
         sentence = _("time since {start:.0f} s of the trace, h:mm").format(start=axes.start_s)
     middle = _LEFT + COLUMNS / 2
     yield f"<text x='{middle:.0f}' y='{bottom + 38}' text-anchor='middle'>{escape(sentence)}</text>"

@@ -6,7 +6,7 @@ from instrument_agent.commission.learning import learn
 from instrument_agent.commission.recorded import Recording
 from instrument_agent.commission.seen import Seen, seen
 from instrument_agent.commission.survey import Window
-from instrument_agent.commission.thresholds import keys, rounded, told_off
+from instrument_agent.commission.thresholds import keys, powered_only, rounded, told_off
 from instrument_agent.commission.verdict import Certainty, Proposal
 from instrument_agent.config import InstrumentConfig
 from instrument_agent.core.activity import Rules
@@ -58,6 +58,9 @@ def lesson(
     channels = {item.name: item for item in instrument.driver.build().channels}
     channel = channels[instrument.activity.channel]
     proposal = _credible(told_off(rounded(learn(recording, profile, standby, running)), off_between), channel)
+    if powered_only(proposal, profile):  # for off and standby alone a short recording is no little
+        sentence = _("only off and on are told apart, as you have said: no run is ever claimed")
+        proposal = replace(proposal, refusals=(sentence,))
     new = keys(proposal, profile, channel)
     activity = replace(instrument.activity, **new) if new else None  # type: ignore[arg-type]  # as checked when written
     return Lesson(

@@ -79,20 +79,21 @@ def as_html(found: Commissioned, unit: str) -> str:
 
 
 def _article(found: Commissioned, lesson: Lesson, unit: str) -> Iterator[str]:
-    title = _("Commissioning report")
-    yield f"<h1>{escape(title)}: {escape(lesson.instrument.id)}</h1>"
+    title = _("Commissioning report: {id}").format(id=lesson.instrument.id)
+    yield f"<h1>{escape(title)}</h1>"
     yield table(_identity(found))
     yield heading(_("Sensor"))
-    yield table((key, value) for key, value in sensor(lesson).items())
+    named = {"driver": _("driver"), "channel": _("channel")}
+    yield table((named.get(key, key), value) for key, value in sensor(lesson).items())
     yield drawing(lesson, unit)
+    yield paragraph(_("All steps one after the other; between them nothing was recorded (hatched)."))
     yield lesson_text(lesson, unit, found.keys_before)
     yield heading(_("Checks"))
     heads = (_("step"), _("verdict"), _("readings"), _("lowest"), _("usual"), _("highest"))
     yield table((_step_row(step, found, unit) for step in found.steps), heads)
     yield heading(_("What it does not tell"))
     yield listed(limit_text(code) for code in limits(lesson, found.profile, found.steps))
-    signed = _("Signed")
-    yield paragraph(f"{signed}: ____________________")
+    yield paragraph(_("Signed: {line}").format(line="____________________"))
 
 
 def _identity(found: Commissioned) -> Iterator[tuple[str, str]]:
@@ -116,7 +117,7 @@ def _identity(found: Commissioned) -> Iterator[tuple[str, str]]:
         sentence = _("{epoch} / {seq}; {at_ms} ms after the start of boot {boot_id}")
         yield _("record"), sentence.format(**record)
     yield _("software"), found.software
-    yield _("config"), found.config_hash
+    yield _("config file (SHA-256)"), found.config_hash
 
 
 def _step_row(step: Step, found: Commissioned, unit: str) -> list[str]:

@@ -7,7 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from instrument_agent.commission.findings import Profile
+from instrument_agent.commission.levels import Level
 from instrument_agent.commission.recorded import Recording
+from instrument_agent.commission.survey import Window
 from instrument_agent.commission.verdict import OFF_OF_STANDBY
 from instrument_agent.core.readings import Observation
 from instrument_agent.i18n import _
@@ -55,6 +57,10 @@ class Measured:
     low: float = 0.0
     middle: float = 0.0
     high: float = 0.0
+
+    def level(self, window: Window) -> Level:
+        """Return what was read in the time of the step, as a level."""
+        return Level(self.low, self.middle, self.high, window[1] - window[0])
 
 
 def steps_of(profile: str | None) -> Sequence[Step]:

@@ -4,7 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class Walk:
         windows = self._joined(self.folder / "walk.csv")
         found = self.measured()
         off, standby = found.get(Step.OFF), found.get(Step.STANDBY)
-        return lesson(
+        learned = lesson(
             self._instrument,
             Recording(self.folder / "walk.csv", self.known.channel),
             self.known.profile,
@@ -117,6 +117,10 @@ class Walk:
             windows.get(Step.RUN),
             (off.high, standby.low) if off is not None and standby is not None else None,
         )
+        if off is None or standby is None or learned.proposal.off is not None:
+            return learned
+        levels = {"off": off.level(windows[Step.OFF]), "standby": standby.level(windows[Step.STANDBY])}
+        return replace(learned, proposal=replace(learned.proposal, **levels))
 
     def _taken(self) -> list[Step]:
         return [step for step in Step if self.known.steps.get(step.value) == Outcome.OK]

@@ -100,6 +100,7 @@ def test_a_walk_ends_with_thresholds_a_record_and_a_report(box: FieldBox):
     page = (box.folder / "state" / "commissioning" / "m1" / "report.html").read_text(encoding="utf-8")
     assert page.count("<article lang=") == page.count("<svg") == len(LANGUAGES)
     assert "待机" in page
+    assert "安装调试报告：m1" in page
     assert "standby" in page
 
 
@@ -209,14 +210,20 @@ def test_a_report_that_could_not_be_written_is_made_by_the_same_command_again(bo
 
 
 def test_powered_hours_only_need_no_run_and_say_so(box: FieldBox):
-    done = commission(box, answered(box, {key: WINDOWS[key] for key in ("off", "standby")}, profile="powered_only"))
+    short = {"off": (0, 60), "standby": (310, 490)}
+    done = commission(box, answered(box, short, profile="powered_only"))
     assert done.returncode == 0, done.stdout + done.stderr
     activity = load_config(box.config_path).instruments[0].activity
     assert activity.off_below is not None
     assert 1.3 < activity.off_below < 290
     assert activity.run_above is not None
     assert activity.run_above > 1e9
-    assert "powered_only" in records(box, "commissioned")[0]["data"]["limits"]
+    data = records(box, "commissioned")[0]["data"]
+    assert "powered_only" in data["limits"]
+    assert float(data["levels"]["off"]["high"]) < 1.5
+    assert float(data["levels"]["standby"]["low"]) > 290
+    assert "only off and on are told apart, as you have said" in done.stdout
+    assert "run_above        500 W          never" in done.stdout
     assert (
         "powered hours only: a run cannot be told, and none is ever claimed" in report(box)["sentences"]["en"]["limits"]
     )
