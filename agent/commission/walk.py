@@ -119,8 +119,8 @@ class Walk:
         )
         if off is None or standby is None or learned.proposal.off is not None:
             return learned
-        levels = {"off": off.level(windows[Step.OFF]), "standby": standby.level(windows[Step.STANDBY])}
-        return replace(learned, proposal=replace(learned.proposal, **levels))
+        seen_off, seen_standby = off.level(windows[Step.OFF]), standby.level(windows[Step.STANDBY])
+        return replace(learned, proposal=replace(learned.proposal, off=seen_off, standby=seen_standby))
 
     def _taken(self) -> list[Step]:
         return [step for step in Step if self.known.steps.get(step.value) == Outcome.OK]
