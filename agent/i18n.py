@@ -98,6 +98,11 @@ _SYSTEM: dict[int, Callable[[], str]] = {
 }
 
 
+def advised(said: str, hint: str) -> str:
+    """Return what is wrong with what is to be done; the latter may be empty."""
+    return _("{said} ({hint})").format(said=said, hint=hint) if hint else said
+
+
 def why(error: OSError) -> str:
     """Return what the system says of an error, in the reader's language; the system itself speaks English."""
     number = error.errno or 0

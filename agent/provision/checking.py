@@ -5,7 +5,7 @@ from pathlib import Path
 
 from instrument_agent.config import InvalidConfig, load_config
 from instrument_agent.core.errors import AgentError
-from instrument_agent.i18n import LANGUAGES, _, speaking
+from instrument_agent.i18n import LANGUAGES, _, advised, speaking
 from instrument_agent.provision.card import CODE_NAME, FILE_NAME
 from instrument_agent.provision.trial import code_destination
 
@@ -49,7 +49,7 @@ def mistakes_of(error: AgentError) -> list[str]:
     """Return an error in lines for people."""
     if isinstance(error, InvalidConfig):
         return [str(item) for item in error.mistakes]
-    return [f"{error} ({error.hint})" if error.hint else str(error)]
+    return [advised(str(error), error.hint)]
 
 
 def is_code(code: bytes) -> bool:

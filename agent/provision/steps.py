@@ -180,7 +180,8 @@ class Provisioning:
             self.restart()
             yield "started again"
             config = load_config(self.home.config)
-            findings = Findings(proving.look(config, min(GLANCE_S, self.patience_s)))
+            seen = proving.look(config, min(GLANCE_S, self.patience_s))
+            findings = self._with_platforms(config, seen, 0.0, enrolling=False)
         self.home.end_trial(Done(trial.number, outcome, self.home.sha256(), lacking))
         self._tell(outcome, config, lacking, findings, before=False)
         yield "ended"

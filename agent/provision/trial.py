@@ -11,7 +11,7 @@ from typing import Any
 from instrument_agent.config import Config, DestinationConfig, InstrumentConfig
 from instrument_agent.control import NoAgent, ask
 from instrument_agent.core.errors import AgentError, PlatformUnavailable
-from instrument_agent.i18n import LANGUAGES, again, speaking
+from instrument_agent.i18n import LANGUAGES, advised, again, speaking
 from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.enrolling import enrol
 from instrument_agent.uplink.transports import transport_to
@@ -144,12 +144,8 @@ def in_each_language(error: Exception) -> dict[str, str]:
     found = {}
     for language in LANGUAGES:
         with speaking(language):
-            found[language] = _with_hint(again(str(error)), again(getattr(error, "hint", "")))
+            found[language] = advised(again(str(error)), again(getattr(error, "hint", "")))
     return found
-
-
-def _with_hint(said: str, hint: str) -> str:
-    return f"{said} ({hint})" if hint else said
 
 
 def _told_by_agent(config: Config) -> dict[str, dict[str, Any]]:
@@ -171,7 +167,8 @@ def _seen(config: InstrumentConfig, told: Mapping[str, Mapping[str, Any]]) -> Se
         now = next((item for item in status["instruments"] if item["instrument_id"] == config.id), none)
         driver = now.get("driver") or {}
         if driver.get("failing"):
-            errors[language] = _with_hint(driver["error"] or driver["failing"], driver["hint"])
+            with speaking(language):
+                errors[language] = advised(driver["error"] or driver["failing"], driver["hint"])
         else:
             reading = _reading(config, now.get("reading") or {})
     return Seen(config.id, names, "" if errors else reading, errors)

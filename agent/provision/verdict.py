@@ -91,7 +91,7 @@ def _outcome(outcome: Outcome) -> str:
 def _instrument(seen: Seen, language: str) -> str:
     name = f"{seen.id} {seen.names.get(language, '')}".strip()
     if seen.reading:
-        return f"{name}: {seen.reading}"
+        return _("{name}: {said}").format(name=name, said=seen.reading)
     why = seen.errors.get(language) or _("not read yet, or no agent answers")
     return _("{name}: NOT READ. {why}").format(name=name, why=why)
 
@@ -99,7 +99,7 @@ def _instrument(seen: Seen, language: str) -> str:
 def _platform(reached: Reached, language: str) -> str:
     if not reached.errors:
         said = _("it answers; the box was enrolled there just now") if reached.enrolled else _("it answers")
-        return f"{reached.name}: {said}"
+        return _("{name}: {said}").format(name=reached.name, said=said)
     why = reached.errors.get(language) or next(iter(reached.errors.values()))
     if reached.offline_ok:
         return _("{name}: no answer, which offline_ok allows. {why}").format(name=reached.name, why=why)

@@ -9,7 +9,7 @@ from pathlib import Path
 from unicodedata import category
 
 from instrument_agent.core.errors import ConfigError
-from instrument_agent.i18n import _
+from instrument_agent.i18n import _, advised
 
 KeyPath = tuple[str | int, ...]
 """Where a value is in the file: keys, and positions in arrays counted from 0."""
@@ -33,7 +33,7 @@ class Mistake:
         """Return ``file:line: key: problem (hint)``, leaving out what is not known."""
         place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
         sentence = ": ".join(part for part in (place, self.key, self.problem) if part)
-        return f"{sentence} ({self.hint})" if self.hint else sentence
+        return advised(sentence, self.hint)
 
 
 class InvalidConfig(ConfigError):

@@ -144,7 +144,10 @@ class HttpTransport:
                 text = _read(response)
                 round_trip_s = time.monotonic() - started_s
         except (requests.RequestException, OSError) as error:
-            raise PlatformUnavailable(_("no answer from the platform: {error}").format(error=_cause(error))) from error
+            raise PlatformUnavailable(
+                _("no answer from the platform: {error}").format(error=_cause(error)),
+                _("look at the network cable, the address in the config file and the firewall"),
+            ) from error
         _judge(response, text)
         return _reply(response, text, round_trip_s)
 

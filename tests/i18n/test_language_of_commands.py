@@ -55,8 +55,8 @@ def test_mistakes_in_a_config_are_told_in_chinese(bad: Path):
     done = run(CHINESE, "check", "--config", bad)
     assert (done.returncode, done.stdout) == (78, b"")
     assert done.stderr.decode("utf-8").splitlines() == [
-        f"{bad}: box: 缺少这个表 (写作 [box])",
-        f"{bad}:2: bux: 没有这一项 (是不是 box？)",
+        f"{bad}: box: 缺少这个表（写作 [box]）",
+        f"{bad}:2: bux: 没有这一项（是不是 box？）",
         "共 2 处错误",
     ]
 

@@ -20,7 +20,7 @@ def test_a_good_file_is_in_force_and_its_verdict_shows_the_reading_in_both_langu
     assert facts.outcome is Outcome.APPLIED
     assert box.home.config.read_text(encoding="utf-8") == box.text()
     chinese, english = box.verdict().split("-" * 60)
-    assert "oven 炉子: power_w = 612.34 W" in chinese
+    assert "oven 炉子：power_w = 612.34 W" in chinese
     assert "oven 炉子: power_w = 612.34 W" in english
     assert "GOOD. The box works with this file." in english
     assert "Box: box-1" in english

@@ -74,5 +74,6 @@ def test_a_box_is_configured_and_enrolled_by_a_card_and_goes_back_from_a_meter_t
         assert "oven" in facts.missing["en"][0]
         assert facts.missing["zh"] == ["oven 炉子：未读到。脚本规定：没有应答"]
         assert facts.now.instruments[0].reading == "power_w = 600 W"
+        assert [(item.name, item.good) for item in facts.now.platforms] == [("province", True)]
         assert ask(tmp_path / "run", {"do": "status"})["config_hash"] == before["config_hash"]
     enrolment.close()
