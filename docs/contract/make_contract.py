@@ -3,11 +3,14 @@
     .venv/bin/python docs/contract/make_contract.py --examples
 
 The examples are what went over the wire: an ordinary agent, on a clock that runs 200 times as fast, watched a
-simulated meter around midnight, was restarted, and spoke with the reference platform. It takes about a minute.
+simulated meter around midnight, was restarted, and spoke with the reference platform; then it made a report, which the
+platform imported. It takes about a minute.
 """
 
 import gzip
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -139,7 +142,21 @@ def _play(directory: Path) -> list[tuple[str, Any, Any]]:
     enrolment.close()
     if missing:
         sys.exit(f"never came: {', '.join(sorted(missing))}")
+    _carry_report(config, database)
     return tap.heard
+
+
+def _carry_report(config: Path, database: str) -> None:
+    """Let the box make its report of the month and the platform import it; keep the file and the receipt."""
+    (HERE / "examples").mkdir(exist_ok=True)
+    file, receipt = config.with_name("report.jsonl"), config.with_name("report_receipt.json")
+    for words in (
+        ("report", "--config", str(config), "--month", f"{BEGIN:%Y-%m}", "--out", str(file)),
+        ("platform", "import", "--database", database, "--receipt", str(receipt), str(file)),
+    ):
+        subprocess.run([sys.executable, "-m", "instrument_agent.cli.main", *words], check=True)  # noqa: S603  # ours
+    for made in (file, receipt):
+        shutil.copyfile(made, HERE / "examples" / made.name)
 
 
 def _leave_strange_epoch(ledger: Ledger) -> None:

@@ -9,10 +9,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from instrument_agent.core.canonical import record_hash
+from instrument_agent.keys import is_signed
 from instrument_agent.receiver.contract import check_heartbeat, check_records_request, check_reply, why_rejected
 from instrument_agent.receiver.musts import MUSTS
 from instrument_agent.receiver.openapi import document
 from instrument_agent.receiver.wire_schemas import BODIES, NAMES, RECORD_TYPES, schema, whole
+from instrument_agent.report.confirming import read_receipt
+from instrument_agent.report.opened import opened
+from instrument_agent.report.sealed import seal_statement
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract"
 STALE = "run docs/contract/make_contract.py"
@@ -68,6 +72,15 @@ def test_the_records_of_the_example_request_have_their_hashes_and_links():
     assert [why_rejected("lab3-box1", request["epoch"], item) for item in items] == [None] * len(items)
     assert [item["record"]["prev_hash"] for item in items[1:]] == [item["hash"] for item in items[:-1]]
     check_heartbeat("lab3-box1", example("heartbeat"))
+
+
+def test_the_report_that_was_made_is_whole_and_signed_and_so_is_its_receipt():
+    with opened(CONTRACT / "examples" / "report.jsonl") as report:
+        statement = seal_statement(report.box_id, str(report.month), report.seal.sha256)
+        assert is_signed(report.seal.public_key, report.seal.signature, statement)
+        assert report.count > 0
+    receipt = read_receipt(CONTRACT / "examples" / "report_receipt.json", report.box_id, ())
+    assert [(epoch, seq) for epoch, seq, _head in receipt.marks] == list(report.heads.items())
 
 
 def test_every_demand_stands_in_the_readme_with_its_number_and_words():
