@@ -1,7 +1,9 @@
 """Live state: the last heartbeat of each box, and what the heartbeats said of each instrument.
 
 A box has one boot at a time. One that was left and comes back again and again belongs to a second live box that
-has the same name and key; one comeback alone may be a heartbeat that was on its way for long.
+has the same name and key. A heartbeat that was on its way for long makes two comebacks, its own and the next one's. A
+boot that is new begins the count anew: two that are still alive are soon seen again, and one that was put right is not
+accused for ever.
 """
 
 import json
@@ -17,7 +19,7 @@ from instrument_agent.receiver.tables import boots_left, heartbeats, sights
 
 KEPT_MS = 40 * 86_400_000
 """How long it is kept what heartbeats said; facts stay for ever."""
-COMEBACKS_OF_TWO = 2
+COMEBACKS_OF_TWO = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def note_heartbeat(connection: Connection, box_id: str, body: Mapping[str, Any],
     before = locked(connection, heartbeats, new, "box_id")
     comebacks = before.comebacks
     if before.boot_id != boot_id:
-        comebacks += _left_before(connection, box_id, boot_id)
+        comebacks = comebacks + 1 if _left_before(connection, box_id, boot_id) else 0
         enter(connection, boots_left, {"box_id": box_id, "boot_id": before.boot_id})
     values = {"count": before[1] + 1, "received_ns": received_ns, "body": text, "boot_id": boot_id}
     mine = heartbeats.c.box_id == box_id

@@ -1,5 +1,6 @@
 """What does not fit is stored and shown, never lost and never hidden."""
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -106,11 +107,24 @@ def test_two_live_boxes_of_one_name_are_shown(box: Box, ledger: Ledger) -> None:
     for boot_id in (BOOT, BOOT, OTHER_BOOT, OTHER_BOOT):
         box.beat(boot_id=boot_id)
     assert kinds(ledger) == [], "that is a reboot"
+    for boot_id in (BOOT, OTHER_BOOT, OTHER_BOOT):
+        box.beat(boot_id=boot_id)
+        assert kinds(ledger) == [], "that may have been a heartbeat that was on its way for long"
     box.beat(boot_id=BOOT)
-    assert kinds(ledger) == [], "that may have been a heartbeat that was on its way for long"
-    box.beat(boot_id=OTHER_BOOT)
     assert kinds(ledger) == [("two_boxes", 0)]
     assert ledger.heartbeats("box-1").two_boxes
+
+
+def test_two_live_boxes_that_were_put_right_are_shown_until_the_next_boot(box: Box, ledger: Ledger) -> None:
+    for boot_id in (BOOT, OTHER_BOOT) * 3:
+        box.beat(boot_id=boot_id)
+    assert kinds(ledger) == [("two_boxes", 0)]
+    new = str(uuid.uuid4())
+    box.beat(boot_id=new)
+    assert kinds(ledger) == []
+    for boot_id in (BOOT, new) * 2:
+        box.beat(boot_id=boot_id)
+    assert kinds(ledger) == [("two_boxes", 0)], "one of them was started anew, and both are alive"
 
 
 def test_oddities_of_another_box_are_its_own(box: Box, ledger: Ledger) -> None:
