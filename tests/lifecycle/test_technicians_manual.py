@@ -3,6 +3,7 @@
 import re
 import shlex
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from instrument_agent.config import load_config
 from instrument_agent.core.readings import UnknownReason
 from instrument_agent.doctor.verdict import Grade
 from instrument_agent.drivers.rms import ClampState
+from instrument_agent.receiver import PlatformServer, create_app
+from instrument_agent.receiver.enrolment import Enrolment
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("technician.md", "technician.zh-CN.md")
@@ -83,13 +86,12 @@ def test_the_drawings_are_whole() -> None:
         assert root.find("{http://www.w3.org/2000/svg}title") is not None
 
 
-def on_bench(rig: Rig) -> str:
+def on_bench(rig: Rig, url: str) -> str:
     """Return the config file of the page, for the meter and the platform of the bench."""
     meter, folder = rig.bench.connections["xrd-1"], rig.directory
     line = f'port = "{meter["port"]}"\nbaud = 9600\nparity = "N"\nstop_bits = 1'
     changes = {
-        "https://platform.example.org": rig.start_platform(),
-        'credential_file = "platform.token"': "first_contact_spread_s = 0",
+        'url = "https://platform.example.org"': f'url = "{url}"\nfirst_contact_spread_s = 0',
         "chint-ddsu666": str(meter["profile"]),
         'port = "/dev/serial/by-path/platform-usb-0:1.2:1.0-port0"': line,
         "[box]": f'[box]\nstate_dir = "{folder / "state"}"\nruntime_dir = "{folder / "run"}"',
@@ -103,21 +105,29 @@ def on_bench(rig: Rig) -> str:
 
 def test_every_command_of_the_page_does_its_work_on_a_bench(tmp_path: Path) -> None:
     done = []
-    with Rig(tmp_path, {"xrd-1": Dial(1234.0)}, speed=1.0) as rig:
-        rig.config_path.write_text(on_bench(rig), encoding="utf-8")
+    enrolment, code = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}"), tmp_path / "code"
+    with (
+        closing(enrolment),
+        Rig(tmp_path, {"xrd-1": Dial(1234.0)}, speed=1.0) as rig,
+        PlatformServer(create_app(rig.ledger, rig.clock.utc_ns, enrolment=enrolment)) as platform,
+    ):
+        rig.config_path.write_text(on_bench(rig, platform.url), encoding="utf-8")
+        code.write_text(enrolment.new_code("lab3-box1", rig.clock.utc_ns(), 1), encoding="ascii")
         here = {"/dev/ttyUSB0": rig.bench.connections["xrd-1"]["port"], "/tmp/box.tar.gz": tmp_path / "box.tar.gz"}
         for words in ours(PAGES[0]):
-            if words[0] == "probe":  # before it the page starts the service
+            if words[0] == "enrol":  # before it the page starts the service
                 rig.start_agent()
                 rig.until(lambda: rig.instrument("xrd-1").get("reading"), "it is read")
             if words[0] == "commission":
                 continue  # a quarter of an hour, and a person: tests/cli/test_commissioning.py takes its steps
             given = [str(here.get(word, word)) for word in words]
             given += [] if words[0] == "--version" else ["--config", str(rig.config_path)]
+            given += ["--code-file", str(code)] if words[0] == "enrol" else []  # nobody is there to be asked
             given += ["--yes"] if words[0] in ("relocate", "transfer", "retire") else []
             came = run(*given)
             assert came.returncode == 0, f"{words}: {came.stdout}{came.stderr}"
             done.append(words[0])
         assert rig.agent is not None
         assert rig.agent.stop() == 0
-    assert {"scan", "check", "probe", "status", "doctor", "relocate", "transfer", "retire"} <= set(done)
+        assert not list((tmp_path / "state" / "keys").iterdir()), "retire leaves no credentials"
+    assert {"scan", "check", "enrol", "probe", "status", "doctor", "relocate", "transfer", "retire"} <= set(done)
