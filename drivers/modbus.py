@@ -8,7 +8,7 @@ from pathlib import Path
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.core.readings import Channel, Value
 from instrument_agent.drivers.block_reads import Block, blocks, without_gaps
-from instrument_agent.drivers.modbus_line import Line, Question, rtu_over_tcp_line, serial_line, tcp_line
+from instrument_agent.drivers.modbus_line import Asked, Question, rtu_over_tcp_line, serial_line, tcp_line
 from instrument_agent.drivers.profile_file import (
     BAUD,
     PARITY,
@@ -33,6 +33,7 @@ class ModbusDriver:
     What stands where in it says a ``profile`` that ships with the product, the technician's own ``profile_file``, or
     ``registers`` in the config file. ``baud``, ``parity`` and ``stop_bits`` are those of the profile where they are
     not given; so are the ratios of the transformers (which some meters can be asked for), 1 where nobody knows.
+    ``line`` is used instead of opening one, if it is given.
     """
 
     profile: str = field(default=DEFAULT_PROFILE, metadata={"check": check_profile})
@@ -48,6 +49,7 @@ class ModbusDriver:
     host: str = ""
     tcp_port: int = field(default=502, metadata={"low": 1, "high": 65535})
     rtu_over_tcp: bool = False
+    line: Asked | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_all(self._check_way, self._settle)
@@ -114,6 +116,14 @@ class ModbusDriver:
             )
         return words
 
+    def ask(self, question: Question, timeout_s: float) -> list[int] | None:
+        """Ask any unit on this line; None if it refuses.
+
+        Raises:
+            DeviceUnavailable: no proper answer.
+        """
+        return self._line().ask(question, time.monotonic() + timeout_s)
+
     def close(self) -> None:
         """Close the line; the other meters on it open it again when they need it."""
         self._line().close()
@@ -172,7 +182,9 @@ class ModbusDriver:
             return "registers"
         return self.profile if self.profile_file is None else self.profile_file.name
 
-    def _line(self) -> Line:
+    def _line(self) -> Asked:
+        if self.line is not None:
+            return self.line
         if self.port:
             return serial_line(self.port, self.baud or 0, self.parity or "", self.stop_bits or 0)
         return (rtu_over_tcp_line if self.rtu_over_tcp else tcp_line)(self.host, self.tcp_port)

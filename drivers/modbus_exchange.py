@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from pymodbus.exceptions import ModbusException
 
@@ -9,6 +10,19 @@ from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.drivers.byte_streams import Stream
 from instrument_agent.drivers.modbus_frames import ExceptionAnswer, Question
 from instrument_agent.i18n import _
+
+
+class Asked(Protocol):
+    """What a driver needs of a line; it may be another process that has the line."""
+
+    def open(self, timeout_s: float) -> None:
+        """Open the way to the devices."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    def ask(self, question: Question, deadline_s: float) -> list[int] | None:
+        """Ask one question, as Line does."""
 
 
 class Line(ABC):

@@ -6,12 +6,12 @@ The ports are driven here and not by pymodbus' client (docs/decisions/0005): it 
 
 from functools import cache
 
-from instrument_agent.drivers.modbus_exchange import Line
+from instrument_agent.drivers.modbus_exchange import Asked, Line
 from instrument_agent.drivers.modbus_frames import Question
 from instrument_agent.drivers.modbus_rtu import RtuOverTcpLine, SerialLine
 from instrument_agent.drivers.modbus_tcp import TcpLine
 
-__all__ = ["Line", "Question", "SerialLine", "TcpLine", "rtu_over_tcp_line", "serial_line", "tcp_line"]
+__all__ = ["Asked", "Line", "Question", "SerialLine", "TcpLine", "rtu_over_tcp_line", "serial_line", "tcp_line"]
 
 
 @cache

@@ -29,7 +29,7 @@ def tell(found: Found, plan: Plan) -> None:
     """Print the meters, the driver tables to paste, and what else was met."""
     for meter in found.meters:
         click.echo(meter_name(meter))
-        _tell_fits(meter)
+        _tell_fits(meter, named=plan.through is not None)
     for address, baud in found.other_protocol:
         sentence = _("a meter with the address {address} speaks DL/T 645 at {baud} baud, not Modbus")
         click.echo(sentence.format(address=address, baud=baud))
@@ -46,7 +46,7 @@ def tell(found: Found, plan: Plan) -> None:
         click.echo(_("  try other unit ids, baud rates and parities, swap A and B, and look at the meter's display"))
 
 
-def _tell_fits(meter: Meter) -> None:
+def _tell_fits(meter: Meter, *, named: bool) -> None:
     likely = [item for item in meter.fits if item.likely]
     guesses = [item for item in meter.fits if item.guess]
     for item in (likely or guesses or [item for item in meter.fits if item.share >= MOST])[:SHOWN_FITS]:
@@ -60,7 +60,7 @@ def _tell_fits(meter: Meter) -> None:
         click.echo(_("  best guess, unproven: compare the values with the meter's display"))
     elif len(likely) > 1:
         click.echo(_("  several profiles fit: compare the values with the meter's display"))
-    click.echo("\n" + _block(meter, (likely or guesses)[0]) + "\n")
+    click.echo("\n" + _block(meter, (likely or guesses)[0], named=named) + "\n")
 
 
 def _judged(item: Fit) -> str:
@@ -84,10 +84,10 @@ def _value_lines(values: Mapping[str, Value]) -> Iterator[str]:
         yield "   ".join(cells[start : start + COLUMNS])
 
 
-def _block(meter: Meter, item: Fit) -> str:
-    """Return the driver table to paste into the config file, with the port by its stable name."""
+def _block(meter: Meter, item: Fit, *, named: bool) -> str:
+    """Return the driver table to paste into the config file, with the port by its stable name if it has none there."""
     options = {"name": "modbus", "profile": item.profile, **meter.options}
-    if "port" in options:
+    if "port" in options and not named:
         options["port"] = lasting_name(str(options["port"]))
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()]
     return "\n".join(["[instrument.driver]", *lines])

@@ -16,7 +16,7 @@ from instrument_agent.core.errors import AgentError, ConfigError, DeviceUnavaila
 from instrument_agent.i18n import _
 
 if TYPE_CHECKING:
-    from instrument_agent.config import Config
+    from instrument_agent.config import Config, InstrumentConfig
     from instrument_agent.field.search import Found, Plan
 
 UNITS = (1, 247)
@@ -104,8 +104,8 @@ def scan(
     from instrument_agent.field.search import Plan, serial_plan
 
     plan = serial_plan(port, units, baud, parity) if port else Plan(units, host=str(host), tcp_port=tcp_port)
-    if config is not None:
-        _refuse_if_watched(config, plan)
+    if config is not None and (instrument := _watched_there(config, plan)) is not None:
+        plan = _through_agent(config, instrument, plan, given)
     found, broken = _searched(plan)
     if json_wanted:
         click.echo(as_json(result(found)))
@@ -169,21 +169,36 @@ def _config(path: Path, *, must_exist: bool) -> "Config | None":
     return load_config(path)
 
 
-def _refuse_if_watched(config: "Config", plan: "Plan") -> None:
-    """Refuse a line the running agent reads: two masters never share one."""
-    from instrument_agent.field.access import agent_runs, stop_hint
+def _watched_there(config: "Config", plan: "Plan") -> "InstrumentConfig | None":
+    """Return an instrument that the running agent reads on this line; None if it reads none there."""
+    from instrument_agent.field.access import agent_runs
 
-    buses = {item.driver.bus for item in config.instruments if item.driver.bus}
-    if plan.port:
-        mine = any(Path(bus).resolve() == Path(plan.port).resolve() for bus in buses)
-    else:
-        ends = [bus.rpartition(":") for bus in buses]
-        mine = any(port == str(plan.tcp_port) and _same_host(host, plan.host) for host, _colon, port in ends)
-    if mine and agent_runs(config):
-        raise AgentError(
-            _("the running agent reads {line}, and two masters never share a line").format(line=plan.port or plan.host),
-            stop_hint(),
-        )
+    for item in config.instruments:
+        bus = item.driver.bus
+        if bus is None:
+            continue
+        if plan.port:
+            mine = Path(bus).resolve() == Path(plan.port).resolve()
+        else:
+            host, _colon, port = bus.rpartition(":")
+            mine = port == str(plan.tcp_port) and _same_host(host, plan.host)
+        if mine:
+            return item if agent_runs(config) else None
+    return None
+
+
+def _through_agent(config: "Config", instrument: "InstrumentConfig", plan: "Plan", given: set[str]) -> "Plan":
+    """Have the agent ask on its line, as two masters never share one; it does so at its own settings only."""
+    from instrument_agent.field.access import stop_hint
+    from instrument_agent.field.asking import plan_through_agent
+
+    line = plan.port or plan.host
+    if given & {"baud", "parity"}:
+        problem = _("the running agent reads {line}, and two masters never share a line: it keeps its baud and parity")
+        raise AgentError(problem.format(line=line), stop_hint())
+    sentence = _("the agent reads {line} and asks between its readings, at its own settings; it goes on meanwhile")
+    click.echo(sentence.format(line=line), err=True)
+    return plan_through_agent(instrument, config.box.runtime_dir, plan.units)
 
 
 def _same_host(one: str, other: str) -> bool:

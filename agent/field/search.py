@@ -7,16 +7,17 @@ units that are not there, so there a unit counts only if a profile can be read.
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
+from typing import Any
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.drivers.dlt645 import ANSWER_WITHIN_S, BAUDS, LONGEST_BITS, PARITY, ask_address
 from instrument_agent.drivers.modbus import ModbusDriver
-from instrument_agent.drivers.modbus_line import Line, Question, SerialLine, TcpLine
+from instrument_agent.drivers.modbus_line import Asked, Question, SerialLine, TcpLine
 from instrument_agent.drivers.profile_file import load_profile, profile_names
 from instrument_agent.field.fit import Fit, fit, ranked
 
@@ -41,19 +42,37 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where to look; either ``port`` or ``host`` is given."""
+    """Where to look; either ``port`` or ``host`` is given.
+
+    If the agent reads there, the line is asked ``through`` it, and ``options`` are its drivers'.
+    """
 
     units: tuple[int, ...]
     port: str = ""
     settings: tuple[Setting, ...] = (Setting(),)
     host: str = ""
     tcp_port: int = 502
+    through: Asked | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def longest_s(self) -> float:
         """How long looking takes if nobody answers, in seconds."""
         silent_s = sum(_answer_s(setting) for setting in self.settings) * len(self.units) * len(QUESTIONS)
-        return silent_s + (sum(LONGEST_BITS / baud + ANSWER_WITHIN_S for baud in BAUDS) if self.port else 0.0)
+        return silent_s + sum(LONGEST_BITS / baud + ANSWER_WITHIN_S for baud in self.other_bauds)
+
+    @property
+    def other_bauds(self) -> tuple[int, ...]:
+        """At which baud rates meters of another protocol are looked for."""
+        return BAUDS if self.port and self.through is None else ()
+
+    def options_at(self, setting: Setting) -> dict[str, Any]:
+        """Return the options of a driver on this line."""
+        if self.through is not None:
+            return dict(self.options)
+        if self.port:
+            return {"port": self.port, "baud": setting.baud, "parity": setting.parity, "stop_bits": 1}
+        return {"host": self.host, "tcp_port": self.tcp_port}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,7 @@ class Meter:
     unit_id: int
     setting: Setting
     fits: tuple[Fit, ...]
-    options: dict[str, str | int]
+    options: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -102,7 +121,7 @@ def search(plan: Plan, found: Found, stopping: threading.Event, shown: Callable[
                 _identify(plan, unit, setting, found, (name for name in _profiles() if not stopping.is_set()))
             done_s += _answer_s(setting) * len(QUESTIONS)
             shown(done_s)
-    for baud in BAUDS if plan.port else ():
+    for baud in plan.other_bauds:
         if stopping.is_set():
             return
         if _takes(plan, Setting(baud, PARITY), found):
@@ -144,14 +163,19 @@ def _profiles() -> tuple[str, ...]:
 
 
 @contextmanager
-def _line(plan: Plan, setting: Setting) -> Iterator[Line]:
+def _line(plan: Plan, setting: Setting) -> Iterator[Asked]:
     """Open a line that knows nothing of earlier questions, and so does not wait for late answers to them.
+
+    That of the agent is open, and waits as it must.
 
     Raises:
         DeviceUnavailable: the port or the host cannot be used.
     """
+    if plan.through is not None:
+        yield plan.through
+        return
     serial = (plan.port, setting.baud, setting.parity, 1)
-    line: Line = SerialLine(*serial) if plan.port else TcpLine(plan.host, plan.tcp_port)
+    line: Asked = SerialLine(*serial) if plan.port else TcpLine(plan.host, plan.tcp_port)
     line.open(TCP_ANSWER_S)
     try:
         yield line
@@ -179,14 +203,11 @@ def _answers(plan: Plan, unit: int, setting: Setting, found: Found) -> bool:
 
 def _identify(plan: Plan, unit: int, setting: Setting, found: Found, profiles: Iterable[str]) -> None:
     timeout_s = 1.0 + (PROFILE_BITS / setting.baud if setting.baud else 0.0)
-    options: dict[str, str | int] = {"unit_id": unit}
-    if plan.port:
-        options |= {"port": plan.port, "baud": setting.baud, "parity": setting.parity, "stop_bits": 1}
-    else:
-        options |= {"host": plan.host, "tcp_port": plan.tcp_port}
+    options = {"unit_id": unit, **plan.options_at(setting)}
     fits = []
     for name in profiles:
-        driver = ModbusDriver(profile=name, **options)  # type: ignore[arg-type]  # the options are of both kinds
+        driver = ModbusDriver(profile=name, **options)
+        driver.line = plan.through
         try:
             fits.append(fit(name, driver.channels, driver.read(timeout_s)))
         except DeviceUnavailable:

@@ -3,17 +3,26 @@
 Schedules are kept on the boot clock without drift; a late poll is left out, not made up for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from instrument_agent.clock import Clock
+from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import NS_PER_S, Channel, FailedRead, UnknownReason
+from instrument_agent.i18n import _
 from instrument_agent.poll.guard import Guard, Health
 from instrument_agent.poll.probing import Probing
 from instrument_agent.poll.recorder import Recorder
 from instrument_agent.worker import Worker
+
+if TYPE_CHECKING:
+    from instrument_agent.drivers.modbus_frames import Question
+
+T = TypeVar("T")
 
 Words = Mapping[tuple[int, int], int] | None
 """Registers by (function, address); None where a driver has none."""
@@ -38,7 +47,7 @@ class Bus(Worker):
         self._recorder = recorder
         self._stations: list[Station] = []
         self._probing = Probing()
-        self._asked: SimpleQueue[tuple[Station, Future[Words]]] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
 
     def add(self, station: Station) -> None:
         """Read this instrument too."""
@@ -60,9 +69,24 @@ class Bus(Worker):
             TimeoutError: the bus did not come to it in ``within_s`` real seconds.
             DeviceUnavailable: the device did not answer.
         """
-        station = self._station(instrument_id)
-        answer: Future[Words] = Future()
-        self._asked.put((station, answer))
+        return self._between_polls(self._station(instrument_id).guard.words, within_s)
+
+    def ask(self, question: "Question", timeout_s: float, within_s: float) -> list[int] | None:
+        """Have any unit on the line asked between two polls, which may take ``timeout_s``; None if it refuses.
+
+        Raises:
+            TimeoutError: the bus did not come to it in ``within_s`` real seconds.
+            DeviceUnavailable: no proper answer.
+            AgentError: nothing on this line speaks Modbus.
+        """
+        asker = next(filter(None, (station.guard.asker for station in self._stations)), None)
+        if asker is None:
+            raise AgentError(_("the running agent speaks no Modbus on this line"))
+        return self._between_polls(partial(asker, question, timeout_s), within_s)
+
+    def _between_polls(self, work: Callable[[], T], within_s: float) -> T:
+        answer: Future[T] = Future()
+        self._asked.put((work, answer))
         self.wake.set()
         try:
             return answer.result(within_s)
@@ -126,14 +150,14 @@ class Bus(Worker):
 
     def _answer_next(self) -> None:
         try:
-            station, answer = self._asked.get_nowait()
+            work, answer = self._asked.get_nowait()
         except Empty:
             return
         if not self._asked.empty():
             self.wake.set()
         if answer.set_running_or_notify_cancel():
             try:
-                answer.set_result(station.guard.words())
+                answer.set_result(work())
             except Exception as error:  # noqa: BLE001  # whoever asked is told, whatever a foreign driver raises
                 answer.set_exception(error)
 

@@ -7,8 +7,9 @@ device is open (``lost``), its bus decides when and for how long it is tried aga
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from instrument_agent.clock import Clock
 from instrument_agent.core.errors import AgentError, DeviceUnavailable
@@ -23,6 +24,9 @@ from instrument_agent.core.readings import (
 )
 from instrument_agent.drivers.protocol import Driver
 from instrument_agent.poll.counters import Counters
+
+if TYPE_CHECKING:
+    from instrument_agent.drivers.modbus_frames import Question
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +131,12 @@ class Guard:
             self.close()
             raise
         return words
+
+    @property
+    def asker(self) -> "Callable[[Question, float], list[int] | None] | None":
+        """What asks any unit on the driver's line, within seconds; None if the driver does not speak Modbus."""
+        found: Callable[[Question, float], list[int] | None] | None = getattr(self._driver, "ask", None)
+        return found
 
     def close(self) -> None:
         """Close the port, whatever the driver makes of it."""

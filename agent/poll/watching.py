@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from instrument_agent.clock import Clock
-from instrument_agent.core.errors import AgentError
+from instrument_agent.core.errors import AgentError, DeviceUnavailable
 from instrument_agent.core.readings import Channel
 from instrument_agent.i18n import _
 from instrument_agent.poll.bus import Bus
@@ -14,12 +14,14 @@ from instrument_agent.poll.recorder import Recorder
 
 RAW_WITHIN_S = 8.0
 """Less than the asker waits for an answer."""
+LONGEST_QUESTION_S = 2.0
+"""A question to any unit may hold the polls up for so long."""
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict[str, Answer]:
-    """Return the answers to ``watch`` and ``read_raw``, by the name of the request."""
+    """Return the answers to ``watch``, ``read_raw`` and ``ask_line``, by the name of the request."""
 
     def watch(request: Mapping[str, Any]) -> dict[str, Any]:
         name, bus = _asked_for(request, buses)
@@ -39,7 +41,24 @@ def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict
             raise AgentError(_("the bus of {name} is busy or hangs").format(name=name), _("try again")) from None
         return {"words": None if words is None else [[*place, word] for place, word in sorted(words.items())]}
 
-    return {"watch": watch, "read_raw": read_raw}
+    def ask_line(request: Mapping[str, Any]) -> dict[str, Any]:
+        from instrument_agent.drivers.modbus_frames import Question
+
+        try:
+            question = Question(*(int(request[key]) for key in ("unit", "function", "address", "count")))
+            bus, timeout_s = buses[request["bus"]], min(LONGEST_QUESTION_S, float(request["timeout_s"]))
+        except (KeyError, TypeError, ValueError):
+            raise AgentError(_("the request is not understood")) from None
+        try:
+            return {"words": bus.ask(question, timeout_s, RAW_WITHIN_S)}
+        except DeviceUnavailable as error:
+            return {"silence": str(error), "damaged": isinstance(error.__cause__, ValueError)}
+        except TimeoutError:
+            raise AgentError(
+                _("the bus of {name} is busy or hangs").format(name=request["bus"]), _("try again")
+            ) from None
+
+    return {"watch": watch, "read_raw": read_raw, "ask_line": ask_line}
 
 
 def _in_json(channel: Channel) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from tuned_line import (
 )
 
 from instrument_agent.config import load_config
-from instrument_agent.control import ControlServer
 from instrument_agent.drivers.dlt645 import address_in, address_question
 from instrument_agent.field import search as search_module
 from instrument_agent.field.search import Found, Setting, search, serial_plan
@@ -180,30 +179,6 @@ def test_an_interrupted_scan_ends_in_order_with_what_it_found(tmp_path: Path):
     assert process.returncode == 0, err
     assert "ended early" in err
     assert blocks(out)[0]["profile"] == "eastron-sdm120"
-
-
-def test_the_port_of_a_running_agent_is_refused_and_another_is_not(tmp_path: Path):
-    with TunedLine() as line, TunedLine() as other:
-        link = tmp_path / "ttyMeter"
-        link.symlink_to(line.port)
-        config = tmp_path / "box.toml"
-        config.write_text(
-            f'[box]\nid = "b"\nruntime_dir = "run"\nstate_dir = "state"\n[[instrument]]\nid = "x"\n'
-            f'[instrument.driver]\nname = "modbus"\nport = "{link}"\n'
-            f"[instrument.activity]\noff_below = 5\nrun_above = 500\n"
-        )
-        server = ControlServer(tmp_path / "run", {"status": lambda _request: {}})
-        try:
-            refused = scan("--port", line.port, "--config", str(config))
-            with Running([*COMMAND, "--port", other.port, "--config", str(config)]) as allowed:
-                assert other.asked.wait(20)
-                allowed.kill()
-        finally:
-            server.close()
-        assert refused.returncode == 1
-        assert "two masters never share a line" in refused.stderr
-        assert "systemctl stop instrument-agent" in refused.stderr
-        assert not line.heard
 
 
 def test_a_port_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path):
