@@ -68,7 +68,7 @@ class Evidence:
     """The record of a run, the rules it was judged by, both edges, and what lies between.
 
     ``rules`` is the record of those in force when it began; ``changed`` are those made while it lasted, and ``set_by``
-    tells of the person who set the first, if one did.
+    tells of the person who set the first, if one did. ``continued`` is the id of the run of the boot before it.
     """
 
     record: dict[str, Any]
@@ -78,6 +78,7 @@ class Evidence:
     rules: dict[str, Any] | None
     changed: tuple[dict[str, Any], ...]
     set_by: dict[str, Any] | None
+    continued: str | None
     start: Edge
     end: Edge
     gaps: tuple[Interval, ...]
@@ -125,6 +126,7 @@ def evidence(source: Readable, wanted: str) -> Evidence:
         rules=rules,
         changed=changed,
         set_by=_set_by(people, rules),
+        continued=_continued(source, record),
         start=_edge(source, instrument_id, boot_id, start_ms, before),
         end=_edge(source, instrument_id, boot_id, end_ms, after),
         gaps=tuple(_gaps(chain, start_ms, end_ms)),
@@ -139,6 +141,7 @@ def plain(found: Evidence) -> dict[str, Any]:
     return {
         "record": found.record,
         "hash": found.hash,
+        "continues": found.continued,
         "agent_version": found.agent_version,
         "config_hash": found.config_hash,
         "rules_record": found.rules,
@@ -230,6 +233,19 @@ def _set_by(people: list[dict[str, Any]], rules: Mapping[str, Any] | None) -> di
     keys = ("off_below", "standby_level") if drifted else tuple(wanted)
     found = [item for item in people if all(item["data"]["rules"].get(key) == wanted.get(key) for key in keys)]
     return found[-1] if found and wanted else None
+
+
+def _continued(source: Readable, run: Mapping[str, Any]) -> str | None:
+    """Return the id of the run that went on in this one; None if there is none, or its record is not kept any more."""
+    earlier = run["data"].get("continues")
+    if earlier is None:
+        return None
+    rows = source.rows(
+        "select body from records where type = ? and instrument_id = ? and json_extract(body, '$.boot_id') = ?"
+        " and json_extract(body, '$.data.start_ms') = ?",
+        (RecordType.RUN_SESSION.value, run["instrument_id"], earlier["boot_id"], earlier["start_ms"]),
+    )
+    return session_id(json.loads(rows[0][0])) if rows else None
 
 
 def _edge(source: Readable, instrument_id: str, boot_id: str, at_ms: int, beyond: Interval | None) -> Edge:

@@ -79,6 +79,10 @@ def _head(found: Evidence, times: Chronology, zone: str) -> Iterator[str]:
     yield _("Run {id} of {instrument}").format(id=session_id(record), instrument=record["instrument_id"])
     row = session_row(record, times, ZoneInfo(zone))
     for word, name in ((_("start"), "start"), (_("end"), "end")):
+        if row[f"{name}_earliest"] is None and row[f"{name}_latest"] is None:
+            sentence = _("{word}: boot clock {seconds:.3f} s; what time that was is not known")
+            yield "  " + sentence.format(word=word, seconds=data[f"{name}_ms"] / 1000)
+            continue
         bounds = " .. ".join(row[f"{name}_{side}"] or words.NOTHING for side in ("earliest", "latest"))
         seconds = data[f"{name}_ms"] / 1000
         sentence = _("{word}: {at} ({zone}), certainly within {bounds}; boot clock {seconds:.3f} s")
@@ -88,9 +92,9 @@ def _head(found: Evidence, times: Chronology, zone: str) -> Iterator[str]:
         running=words.duration(data["running_ms"]), unseen=words.duration(data["unseen_ms"])
     )
     if "continues" in data:
-        sentence = _("goes on from the run that began at {seconds:.3f} s of boot {boot}")
-        earlier = data["continues"]
-        yield "  " + sentence.format(seconds=earlier["start_ms"] / 1000, boot=earlier["boot_id"])
+        sentence = _("goes on from run {id}, which began at {seconds:.3f} s of boot {boot}")
+        earlier, before = data["continues"], found.continued or words.NOTHING
+        yield "  " + sentence.format(id=before, seconds=earlier["start_ms"] / 1000, boot=earlier["boot_id"])
     yield "  " + _("record {seq} of epoch {epoch}, SHA-256 {hash}").format(
         seq=record["seq"], epoch=record["epoch"], hash=found.hash
     )

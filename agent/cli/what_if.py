@@ -121,7 +121,12 @@ def _print_days(columns: tuple[Days, Days, Days], zone: str, form: str) -> None:
         title = _("undated") if day == UNDATED else day
         table.add_row(title, *shown, f"{row[2].runs - row[1].runs:+d} / {sign}{words.duration(abs(change_s) * 1000)}")
     Console().print(table)
-    click.echo(_("Between recorded runs only ten-second means are kept, so old and recorded may differ by seconds."))
+    click.echo(
+        _(
+            "Between recorded runs only ten-second means are kept, so old and recorded may differ by seconds;"
+            " by more where other rules, or none, were in force then."
+        )
+    )
     click.echo(_("Nothing recorded is changed; new rules count from when the agent takes them over."))
 
 

@@ -142,7 +142,10 @@ def outcome_text(outcome: Outcome) -> str:
     sentences = {
         Outcome.OK: _("ok"),
         Outcome.SKIPPED: _("left out"),
-        Outcome.NOT_READ: _("not ok: hardly anything was read. Look at the wiring with `instrument-agent probe`"),
+        Outcome.NOT_READ: _(
+            "not ok: hardly anything was read. Look at the wiring with `instrument-agent probe`, or at the window if a"
+            " trace was given"
+        ),
         Outcome.UNRELIABLE: _("not ok: more than a tenth of the reads failed. Look at cable, address and baud rate"),
         Outcome.NEGATIVE: _("not ok: the reading is negative. Turn the clamp around, or swap its two wires"),
         Outcome.LIKE_OFF: _(
@@ -157,6 +160,9 @@ def outcome_text(outcome: Outcome) -> str:
             "not ok: the run cannot be told from standby. Start a run; if it ran, use a contact or a sub-circuit,"
             " or count powered hours only: --activity-profile powered_only"
         ),
-        Outcome.NOT_BACK: _("not ok: it did not go back to the standby before. Wait until the run is over, and repeat"),
+        Outcome.NOT_BACK: _(
+            "not ok: it did not go back to the standby before. Wait until the run is over, and repeat; if it was still"
+            " warming up at the standby before, begin anew with --restart"
+        ),
     }
     return sentences[outcome]

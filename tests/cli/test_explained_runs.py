@@ -160,16 +160,39 @@ def test_each_edge_is_explained_by_the_rules_that_were_in_force_at_it(box: Trace
 def test_who_set_the_rules_is_told(tmp_path: Path):
     box = TracedBox(tmp_path / "box", DAY[:2])
     rules = load_config(box.config_path).instruments[0].activity.rules()
-    assert "no record says who wrote them there" in run("explain", *first_of(TracedBox(tmp_path / "other"))).stdout
-    store = Store(box.database.parent, "box-1")
-    store.begin_epoch(Start(box.clock.boot_id, box.clock.boottime_ns(), "0.1.0", "c" * 64))
-    with store.write() as change:
-        data = {"event": "adjusted", "tool": "what_if", "by": "Li Si", "rules": rules_data(rules)}
-        change.append(Fact(RecordType.LIFECYCLE_EVENT, box.clock.boot_id, box.clock.boottime_ns(), data, "xrd-1"))
-        session = {"start_ms": 1_601_000, "end_ms": 2_000_000, "unseen_ms": 0, "running_ms": 399_000}
-        change.append(Fact(RecordType.RUN_SESSION, box.clock.boot_id, box.clock.boottime_ns(), session, "xrd-1"))
-    store.close()
+    data = {"event": "adjusted", "tool": "what_if", "by": "Li Si", "rules": rules_data(rules)}
+    appended(box, (RecordType.LIFECYCLE_EVENT, data), (RecordType.RUN_SESSION, RUN))
     assert "set by Li Si with `replay --what-if --apply`, record 2 of epoch" in run("explain", *first_of(box)).stdout
+
+
+def test_rules_that_only_stand_in_the_config_file_are_nobodys(box: TracedBox):
+    assert "no record says who wrote them there" in run("explain", *first_of(box)).stdout
+
+
+def test_a_run_over_a_reboot_names_the_run_it_goes_on_from(tmp_path: Path):
+    box = TracedBox(tmp_path / "box")
+    earlier = explained(box, 0)["record"]
+    continues = {"boot_id": earlier["boot_id"], "start_ms": earlier["data"]["start_ms"]}
+    appended(box, (RecordType.RUN_SESSION, RUN | {"continues": continues}))
+    assert explained(box, -1)["continues"] == ids(box)[0]
+    assert (
+        f"goes on from run {ids(box)[0]}, which began at 1601.000 s"
+        in run("explain", ids(box)[-1], "--config", str(box.config_path)).stdout
+    )
+
+
+RUN: dict[str, Any] = {"start_ms": 5_601_000, "end_ms": 6_000_000, "unseen_ms": 0, "running_ms": 399_000}
+
+
+def appended(box: TracedBox, *facts: tuple[RecordType, dict[str, Any]]) -> None:
+    """Put records in an epoch of their own."""
+    boot_id, at_ns = box.clock.boot_id, box.clock.boottime_ns()
+    store = Store(box.database.parent, "box-1")
+    store.begin_epoch(Start(boot_id, at_ns, "0.1.0", "c" * 64))
+    with store.write() as change:
+        for kind, data in facts:
+            change.append(Fact(kind, boot_id, at_ns, data, "xrd-1"))
+    store.close()
 
 
 def first_of(box: TracedBox) -> tuple[str, ...]:
