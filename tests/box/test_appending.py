@@ -10,7 +10,7 @@ from fake_clock import FakeClock
 from small_box import SILENT, SmallBox
 
 from instrument_agent.appending import append, tell, with_books
-from instrument_agent.buffer.books import configured_data, last_epoch
+from instrument_agent.buffer.books import configured_data, last_epoch, newest_event, save_configured
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.store import Start
 from instrument_agent.buffer.verify import verify
@@ -65,6 +65,24 @@ def test_a_commissioning_names_the_rules_in_force_and_becomes_their_origin(box: 
     assert RULES.items() <= told["rules"].items()
     assert (before["rules_origin"], after["rules_origin"]) == ("configured", "commissioned")
     assert "Traceback" not in (box.folder / "log").read_text(encoding="utf-8")
+
+
+def test_what_sets_rules_holds_those_before_and_names_the_record_of_them(config: Config) -> None:
+    clock = FakeClock()
+    learned = RULES | {"run_above": "300.5"}
+    request = {
+        "instrument": "trial-1",
+        "event": "adjusted",
+        "data": {"tool": "calibrate", "rules": RULES, "before": {}},
+    }
+    with with_books(config, clock) as store:
+        with store.write() as change:
+            save_configured(change, "trial-1", clock.boot_id, 5, {"event": "configured", "rules": learned})
+        append(config, store, clock, request)
+        data = newest_event(store, "trial-1", LifecycleWord.ADJUSTED)
+        assert (data["before"], data["replaces"]) == (learned, {"epoch": store.epoch, "seq": 2})
+        append(config, store, clock, request | {"data": request["data"] | {"before": RULES}})
+        assert newest_event(store, "trial-1", LifecycleWord.ADJUSTED)["before"] == RULES
 
 
 def test_without_an_agent_it_is_written_under_the_state_lock_and_found_by_the_next_start(
