@@ -30,6 +30,9 @@ from instrument_agent.standing_rules import Standing, announcement, standing_rul
 
 log = logging.getLogger(__name__)
 
+BOOTED_NS = 600 * NS_PER_S
+"""So long a box may need from power to the agent; a box that is on for longer without one is not without power."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Left:
@@ -134,7 +137,11 @@ class Resuming:
             if unsaved_to_ns >= state.latest_ns:
                 since_then = (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED)
                 unseen += [FailedRead(unsaved_to_ns, reason) for reason in since_then]
-            unseen.append(FailedRead(now_ns, self._why_unseen(self._states[instrument.id])))
+            why = self._why_unseen(self._states[instrument.id])
+            if why is UnknownReason.POWER_LOSS and now_ns > BOOTED_NS:
+                unseen += [FailedRead(BOOTED_NS, reason) for reason in (why, UnknownReason.AGENT_STOPPED)]
+                why = UnknownReason.AGENT_STOPPED
+            unseen.append(FailedRead(now_ns, why))
         return _Left(standing, state, ended, unseen, now_ns)
 
     def _ordered(self, instrument_id: str, event: LifecycleWord) -> Order | None:

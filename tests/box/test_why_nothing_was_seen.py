@@ -1,0 +1,55 @@
+"""The time from the start of a boot until the agent started: why nothing was seen in it."""
+
+from pathlib import Path
+
+import pytest
+from fake_clock import FakeClock
+
+from instrument_agent.buffer.books import intervals
+from instrument_agent.buffer.store import Start, Store
+from instrument_agent.config import load_config
+from instrument_agent.core.readings import NS_PER_S, Observation
+from instrument_agent.poll.recorder import Recorder
+from instrument_agent.resuming import Resuming
+
+CONFIG = """[box]
+id = "box-1"
+state_dir = "state"
+runtime_dir = "run"
+[[instrument]]
+id = "xrd-1"
+[instrument.driver]
+name = "mock"
+script = [20.0]
+[instrument.activity]
+off_below = 5
+run_above = 1000
+"""
+
+
+@pytest.mark.parametrize(
+    ("started_s", "told"),
+    [
+        (60, [("power_loss", 0, 61)]),
+        (7200, [("power_loss", 0, 600), ("agent_stopped", 600, 7201)]),
+    ],
+)
+def test_a_box_that_is_on_for_long_without_its_agent_is_not_told_to_be_without_power(
+    tmp_path: Path, started_s: int, told: list[tuple[str, int, int]]
+):
+    (tmp_path / "box.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    instrument = load_config(tmp_path / "box.toml").instruments[0]
+    store = Store(tmp_path / "state", "box-1")
+    for boot_id, at_s in (("boot-1", 10), ("boot-2", started_s)):
+        clock = FakeClock(at_s, boot_id)
+        resuming = Resuming(store, clock, 120)
+        store.begin_epoch(Start(boot_id, clock.boottime_ns(), "0", "x"))
+        recorder = Recorder(store, clock, 120)
+        resuming.take_up(instrument, recorder)
+        for second in range(1, 200):
+            recorder.take("xrd-1", Observation((at_s + second) * NS_PER_S, {"power_w": 20.0}))
+        recorder.checkpoint()
+    chain = intervals(store, "xrd-1", "boot-2")
+    store.close()
+    assert [(item.reason, item.start_ns // NS_PER_S, item.end_ns // NS_PER_S) for item in chain] == told
