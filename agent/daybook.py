@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from instrument_agent.buffer.books import anchors, changes_of_hands, configured_data
+from instrument_agent.buffer.books import anchors, anchors_after, changes_of_hands, configured_data
 from instrument_agent.buffer.calendar_days import (
     BootSpan,
     NextDay,
@@ -68,13 +68,13 @@ class Daybook:
         # Nearly every look finds nothing due, so looking reads little more than the anchors of this boot.
         known = anchors(self._store, state.boot_id)
         while (due := self._due(instrument_id, state, known)) is not None:
-            self._close(instrument_id, state, anchors(self._store), due)
+            self._close(instrument_id, state, due)
             closed += 1
         return closed
 
     def _due(self, instrument_id: str, state: State, known: list[Anchor]) -> _Due | None:
         """Return the next day of an instrument if its end has passed, is settled and is known well enough."""
-        here = _clock_of(known, state.boot_id)
+        here = _clock_of(known)
         settled = here(state.line.settled_ns)
         due = None if settled is None else self._next(instrument_id, state)
         if settled is None or due is None or settled.utc_ns - settled.error_ns < due.utc_ns[1]:
@@ -97,7 +97,7 @@ class Daybook:
 
         A time server that is a year ahead must not close the days of that year.
         """
-        return sum(anchor.utc_ns - anchor.error_ns >= utc_ns for anchor in anchors(self._store)) > 1
+        return len(anchors_after(self._store, utc_ns)) > 1
 
     def _next(self, instrument_id: str, state: State) -> _Due | None:
         """Return the next day to count; it begins where the last one ended, whatever zone the box was in then."""
@@ -113,20 +113,19 @@ class Daybook:
 
     def _first(self, instrument_id: str, state: State) -> NextDay | None:
         """Return the day on which watching began, as far as any boot can tell."""
-        known = anchors(self._store)
         for span in boot_spans(self._store, instrument_id, 0):
             begin_ns = self._span(instrument_id, state)[0] if span.boot_id == state.boot_id else span.begin_ns
-            began = None if begin_ns is None else _clock_of(known, span.boot_id)(begin_ns)
+            began = None if begin_ns is None else _clock_of(anchors(self._store, span.boot_id))(begin_ns)
             if began is not None:
                 return NextDay(local_day(began.utc_ns, self._zone), span.first_epoch_number, Idle())
         return None
 
-    def _close(self, instrument_id: str, state: State, known: list[Anchor], due: _Due) -> None:
+    def _close(self, instrument_id: str, state: State, due: _Due) -> None:
         day, (start_utc_ns, end_utc_ns) = due.next.day, due.utc_ns
         numbers: dict[str, int] = {}
         boots: list[tuple[str, Stretch | None]] = []
         for span in boot_spans(self._store, instrument_id, due.next.first_epoch_number):
-            stretch = self._stretch(instrument_id, state, span, known, due.utc_ns)
+            stretch = self._stretch(instrument_id, state, span, due.utc_ns)
             if stretch is not None or span.begin_ns is not None:
                 boots.append((span.boot_id, stretch))
             numbers[span.boot_id] = span.first_epoch_number
@@ -145,11 +144,9 @@ class Daybook:
         with self._store.write() as change:
             save_day(change, instrument_id, (state.boot_id, state.latest_ns), data, following)
 
-    def _stretch(
-        self, instrument_id: str, state: State, span: BootSpan, known: list[Anchor], day_ns: tuple[int, int]
-    ) -> Stretch | None:
+    def _stretch(self, instrument_id: str, state: State, span: BootSpan, day_ns: tuple[int, int]) -> Stretch | None:
         """Return what a boot adds to a day; None for a boot that never learned the time."""
-        clock = _clock_of(known, span.boot_id)
+        clock = _clock_of(anchors(self._store, span.boot_id))
         current = span.boot_id == state.boot_id
         begin_ns, end_ns = self._span(instrument_id, state) if current else (span.begin_ns, span.end_ns)
         if begin_ns is None or end_ns is None:
@@ -187,7 +184,6 @@ class Daybook:
         return (state.line.open.start_ns if begin_ns is None else begin_ns), state.line.settled_ns
 
 
-def _clock_of(known: list[Anchor], boot_id: str) -> Callable[[int], Utc | None]:
-    """Return the mapping from a boot's clock to UTC; it knows nothing of a boot without a sight of UTC."""
-    of_boot = [anchor for anchor in known if anchor.boot_id == boot_id]
-    return Sights(of_boot).utc if of_boot else lambda _boottime_ns: None
+def _clock_of(known: list[Anchor]) -> Callable[[int], Utc | None]:
+    """Return the mapping from a boot's clock to UTC from its anchors; it knows nothing of a boot without one."""
+    return Sights(known).utc if known else lambda _boottime_ns: None

@@ -244,11 +244,15 @@ def checked_interval(row: tuple[Any, ...]) -> Interval:
 
 def anchors(source: Readable, boot_id: str | None = None) -> list[Anchor]:
     """Return the sights of UTC, of one boot or of all."""
-    rows = source.rows(
-        f"select {ANCHOR_COLUMNS} from anchors where boot_id = coalesce(?, boot_id) order by boottime_ns",  # noqa: S608
-        (boot_id,),
-    )
+    which, given = ("", ()) if boot_id is None else ("where boot_id = ?", (boot_id,))
+    rows = source.rows(f"select {ANCHOR_COLUMNS} from anchors {which} order by boottime_ns", given)  # noqa: S608  # constants
     return [checked_anchor(row) for row in rows]
+
+
+def anchors_after(source: Readable, utc_ns: int) -> list[Anchor]:
+    """Return the sights of UTC, of whatever boot, that lie certainly after a moment."""
+    columns = f"select {ANCHOR_COLUMNS} from anchors where utc_ns - error_ns > ?"  # noqa: S608  # a constant
+    return [checked_anchor(row) for row in source.rows(columns, (utc_ns,))]
 
 
 def checked_anchor(row: tuple[Any, ...]) -> Anchor:
