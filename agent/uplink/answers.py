@@ -89,6 +89,13 @@ def network_reason(error: OSError) -> str:
     return why(error)
 
 
+def network_hint(error: BaseException) -> str:
+    """Return what to look at when there was no connection."""
+    if isinstance(error, ssl.SSLError):
+        return _("compare ca_file with the platform's certificate, and look at the date of the box: timedatectl")
+    return _("look at the network cable, the address in the config file and the firewall")
+
+
 def one_line(text: str) -> str:
     """Return the beginning of a reply as one line that can be shown."""
     return "".join(character if character.isprintable() else " " for character in text[:SHOWN])

@@ -16,7 +16,17 @@ from requests.auth import AuthBase
 from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
 from instrument_agent.i18n import _
 from instrument_agent.rights import UnsafeFile, read_ordinary
-from instrument_agent.uplink.answers import LARGEST_REPLY, OK, Reply, decoded, judge, network_reason, one_line, replied
+from instrument_agent.uplink.answers import (
+    LARGEST_REPLY,
+    OK,
+    Reply,
+    decoded,
+    judge,
+    network_hint,
+    network_reason,
+    one_line,
+    replied,
+)
 from instrument_agent.uplink.deadline import DEADLINE_S, DeadlineAdapter
 from instrument_agent.uplink.enrolled import KeyFile
 
@@ -145,17 +155,22 @@ class HttpTransport:
                 round_trip_s = time.monotonic() - started_s
         except (requests.RequestException, OSError) as error:
             raise PlatformUnavailable(
-                _("no answer from the platform: {error}").format(error=_cause(error)),
-                _("look at the network cable, the address in the config file and the firewall"),
+                _("no answer from the platform: {error}").format(error=_cause(error)), network_hint(_innermost(error))
             ) from error
         _judge(response, text)
         return _reply(response, text, round_trip_s)
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason in a few words, without the wrappings that requests and urllib3 put around it."""
+def _innermost(error: BaseException) -> BaseException:
+    """Take off the wrappings that requests and urllib3 put around an error."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason in a few words."""
+    error = _innermost(error)
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
         return network_reason(error)
     return _("the reply is broken off or is not HTTP")

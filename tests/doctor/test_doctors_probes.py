@@ -295,4 +295,6 @@ def test_the_end_of_the_certificate_is_seen(platform: HttpServer, tmp_path: Path
     found = reached(url, tmp_path, "good", certificate)
     assert found.error == ""
     assert found.expires_ns == ssl.cert_time_to_seconds(said.strip().removeprefix("notAfter=")) * NS_PER_S
-    assert "certificate is not accepted" in reached(url, tmp_path, "good").error
+    unknown = reached(url, tmp_path, "good")
+    assert "certificate is not accepted" in unknown.error
+    assert "ca_file" in unknown.hint
