@@ -62,11 +62,12 @@ def _forms(secret: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Return what is secret in a file: the values of a JSON object, else every line."""
+    """Return what is secret in a file: the values of a JSON object, else every line, and what follows USER: in it."""
     try:
         whole = json.loads(text)
     except ValueError:
         whole = None
     if isinstance(whole, dict):
         return [value for value in whole.values() if isinstance(value, str)]
-    return [line.strip() for line in text.splitlines() if not line.startswith("-----")]
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("-----")]
+    return lines + [line.partition(":")[2] for line in lines]

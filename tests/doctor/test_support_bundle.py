@@ -209,6 +209,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 def test_short_words_are_no_secrets() -> None:
     assert secrets_in(["on", "a\nlong-enough"], {"X_TOKEN": "abc", "PASSWORD": "abcd"}) == ["long-enough", "abcd"]
+    assert secrets_in(["box-1:broker-pass"], {}) == ["box-1:broker-pass", "broker-pass"]
 
 
 def test_what_lies_beyond_the_permission_of_this_user_is_left_out(box: Path) -> None:
