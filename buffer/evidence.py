@@ -9,7 +9,7 @@ from instrument_agent.buffer.books import anchors, intervals, states
 from instrument_agent.buffer.chain import roots
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.traces import BUCKET_MS, Bucket, Seen, load_buckets, load_edges
-from instrument_agent.core.activity import STATE_NUMBERS, STATE_RUN_ABOVE
+from instrument_agent.core.activity import STATE_NUMBERS
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.errors import AgentError
 from instrument_agent.core.ledger import Interval
@@ -57,10 +57,8 @@ class Edge:
         return found or [((item.start_ms + middle_ms) / 1000, item.low, item.high) for item in self.buckets]
 
     def threshold(self, rules: Mapping[str, Any], *, ends: bool) -> float | None:
-        """Return the number that parts running from not running here; None if no record tells it."""
-        if not rules:
-            return None
-        return STATE_RUN_ABOVE if "states" in rules else float(rules["run_below" if ends else "run_above"])
+        """Return the number that parts running from not running here; None if no record tells it, or states do."""
+        return None if not rules or "states" in rules else float(rules["run_below" if ends else "run_above"])
 
 
 @dataclass(frozen=True, slots=True)

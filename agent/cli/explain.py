@@ -149,9 +149,10 @@ def _origin(found: Evidence) -> str:
 
 def _edge(found: Evidence, edge: Edge, title: str, *, ends: bool) -> Iterator[str]:
     yield title
-    yield "  " + _why(found, edge, ends=ends)
     rules = rules_of(found.last_rules if ends else found.rules)
-    judged = edge.judged(rules)
+    states = rules.get("states", {})
+    yield "  " + _why(found, edge, ends=ends, by_states=bool(states))
+    judged = [] if states else edge.judged(rules)
     if judged:
         shown = ", ".join(words.NOTHING if number is None else f"{number:g}" for number in judged)
         yield "  " + _("readings before, at and after it: {numbers}").format(numbers=shown)
@@ -164,10 +165,10 @@ def _edge(found: Evidence, edge: Edge, title: str, *, ends: bool) -> Iterator[st
     threshold = edge.threshold(rules, ends=ends)
     if threshold is not None:
         yield from edge_plot(points, threshold, AROUND_MS / 1000)
-    yield from _readings(edge)
+    yield from _readings(edge, states)
 
 
-def _why(found: Evidence, edge: Edge, *, ends: bool) -> str:
+def _why(found: Evidence, edge: Edge, *, ends: bool, by_states: bool) -> str:
     """Say which crossing, or which silence, this edge was dated by."""
     beyond, data = edge.beyond, found.record["data"]
     if beyond is None and ends and "end_uncertainty_ms" in data:
@@ -180,7 +181,9 @@ def _why(found: Evidence, edge: Edge, *, ends: bool) -> str:
         if ends:
             return _("the last sight before a silence too long to be spanned: {reason}").format(reason=reason)
         return _("seen running at the first sight after: {reason}").format(reason=reason)
-    if ends:
+    if by_states:
+        sentence = _("the first state with another meaning, which lasted long enough; on the other side: {activity}")
+    elif ends:
         sentence = _("the first value on the other side of the threshold, which stayed there long enough: {activity}")
     else:
         sentence = _("the first value at or over the threshold, which stayed there long enough; before it: {activity}")
@@ -196,13 +199,14 @@ def _no_trace(found: Evidence, edge: Edge) -> str:
     return _("no readings of this time were written down")
 
 
-def _readings(edge: Edge) -> Iterator[str]:
-    """Yield the readings next to the edge, the one it is dated by marked."""
+def _readings(edge: Edge, states: Mapping[str, str]) -> Iterator[str]:
+    """Yield the readings next to the edge, the one it is dated by marked, and what each state means."""
     at = next((number for number, seen in enumerate(edge.readings) if seen[0] >= edge.at_ms), len(edge.readings))
     for at_ms, value in edge.readings[max(0, at - BESIDE) : at + BESIDE + 1]:
         shown = words.reason_word(value) if isinstance(value, UnknownReason) else _shown(value)
+        meaning = f" = {words.activity_word(states[shown])}" if shown in states else ""
         mark = " <" if at_ms == edge.at_ms else ""
-        yield f"  {(at_ms - edge.at_ms) / 1000:>+10.3f} s  {shown}{mark}"
+        yield f"  {(at_ms - edge.at_ms) / 1000:>+10.3f} s  {shown}{meaning}{mark}"
 
 
 def _shown(value: object) -> str:

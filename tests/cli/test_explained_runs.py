@@ -13,7 +13,7 @@ from in_process import run
 from traced_box import DAY, TracedBox
 
 from instrument_agent.buffer.store import Start, Store
-from instrument_agent.config import load_config
+from instrument_agent.config import ActivityConfig, load_config
 from instrument_agent.core.records import Fact, RecordType, rules_data
 
 
@@ -155,6 +155,17 @@ def test_each_edge_is_explained_by_the_rules_that_were_in_force_at_it(box: Trace
     end = said[said.index("End") :]
     assert "      1200 ---" in end
     assert run("verify", "--config", str(changed.config_path)).returncode == 0
+
+
+def test_of_an_instrument_that_tells_its_state_the_states_are_shown_and_what_they_mean(tmp_path: Path):
+    rules = ActivityConfig(channel="power_w", states={"idle": "standby", "busy": "running"}).rules()
+    box = TracedBox(tmp_path / "box", ((rules, 0), ("idle", 100), ("busy", 300), ("idle", 200)))
+    said = run("explain", *first_of(box)).stdout
+    start = said[said.index("Start") : said.index("End")]
+    assert "-1.000 s  idle = standby\n      +0.000 s  busy = running <\n" in start
+    assert "the first state with another meaning" in start
+    assert "threshold" not in start
+    assert "readings before" not in start
 
 
 def test_who_set_the_rules_is_told(tmp_path: Path):

@@ -38,8 +38,8 @@ run_above = 1600.0
 run_below = 1400.0
 """
 
-Stretch = tuple[float | Rules | None, int]
-"""The level in watts, or None if the device does not answer, and for how many seconds; or rules from then on."""
+Stretch = tuple[float | str | Rules | None, int]
+"""The level in watts, or a state, or None if it does not answer, and for how many seconds; or rules from then on."""
 DAY: Sequence[Stretch] = (
     (800, 600),
     (2400, 900),
@@ -87,6 +87,8 @@ class TracedBox:
                 clock.advance(1)
                 if level is None:
                     recorder.take(NAME, FailedRead(clock.boottime_ns(), UnknownReason.DRIVER_UNAVAILABLE))
+                elif isinstance(level, str):
+                    recorder.take(NAME, Observation(clock.boottime_ns(), {"power_w": level}))
                 else:
                     watts = round(level + self._noise.gauss(0, 15), 1)
                     recorder.take(NAME, Observation(clock.boottime_ns(), {"power_w": watts}))
