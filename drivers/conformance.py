@@ -8,37 +8,31 @@ The checks try the driver on the device its options name, if that answers, and o
 one that does not answer has not ``failed``, but is ``unanswered``.
 """
 
-import inspect
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from instrument_agent.core.errors import AgentError, ConfigError, DeviceUnavailable
-from instrument_agent.core.readings import Channel
 from instrument_agent.drivers.far_ends import Behaviour, dribbling, far_end_for, flooding, junk, leaving, silent
+from instrument_agent.drivers.shape import check_channels, check_members, check_options
 from instrument_agent.drivers.trials import (
-    TIMEOUT_S,
+    OPENING_S,
     Failed,
+    Hung,
     NotApplicable,
     Outcome,
     Trial,
     Unanswered,
+    called,
     held,
     left_over,
     read_in_time,
 )
-from instrument_agent.drivers.units import ends_in, name_in
 from instrument_agent.i18n import _
-from instrument_agent.tables.binding import kinds_of, takes_options
-from instrument_agent.tables.mistakes import Unfit
+from instrument_agent.tables.binding import takes_options
 
-MEMBERS = {"open": (), "read": (TIMEOUT_S,), "close": ()}
 CYCLES = 2
 JUNK_READS = 3
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +68,31 @@ def findings(driver: type[Any], options: Mapping[str, Any]) -> list[Finding]:
             check(driver, options)
         except Failed as failed:
             found.append(Finding(sentence, str(failed), failed.hint))
+            # After some failures nothing that follows could be said.
+            if isinstance(failed, Hung) or check in (check_members, check_channels) or not takes_options(driver):
+                break
         except Unanswered as silence:
             found.append(Finding(sentence, hint=silence.hint, unanswered=str(silence)))
         except NotApplicable as reason:
             found.append(Finding(sentence, skipped=str(reason)))
         else:
             found.append(Finding(sentence))
-        if found[-1].failed and (check in (check_members, check_channels) or not takes_options(driver)):
-            break  # nothing that follows could be said
     return found
 
 
 def _must_take(driver: type[Any], options: Mapping[str, Any]) -> None:
-    try:
-        driver(**options)
-    except AgentError:
-        raise
-    except Exception as error:  # a driver is foreign code: whatever it raises, it cannot be made of these
-        kind = type(error).__name__
+    made = called("__init__", lambda: driver(**options), OPENING_S)
+    hint = _("give others with --option, or correct the __post_init__ of the driver")
+    if isinstance(made.error, AgentError):
+        raise made.error
+    if made.error is not None:  # a driver is foreign code: whatever it raises, it cannot be made of these
+        kind = type(made.error).__name__
+        problem = _("the driver does not take these options: {kind}: {error}")
+        raise ConfigError(problem.format(kind=kind, error=made.error), hint) from made.error
+    if not made.returned:
         raise ConfigError(
-            _("the driver does not take these options: {kind}: {error}").format(kind=kind, error=error),
-            _("give others with --option, or correct the __post_init__ of the driver"),
-        ) from error
+            _("the driver has not taken these options after {seconds:.1f} s").format(seconds=made.took_s), hint
+        )
 
 
 def checks() -> list[tuple[str, Callable[[type[Any], Mapping[str, Any]], None]]]:
@@ -113,74 +110,6 @@ def checks() -> list[tuple[str, Callable[[type[Any], Mapping[str, Any]], None]]]
         (_("a line pulled out during a read is DeviceUnavailable, in time"), check_unplugged),
         (_("no thread and no open file is left after close"), check_leaks),
     ]
-
-
-def check_members(driver: type[Any], options: Mapping[str, Any]) -> None:
-    """Fail unless channels, open, read and close are there and can be called as the agent calls them."""
-    made = driver(**options)
-    if not hasattr(made, "channels") or callable(made.channels):
-        raise Failed(_("channels is not a property"), _("see drivers/protocol.py"))
-    for name, arguments in MEMBERS.items():
-        method = getattr(made, name, None)
-        if not callable(method):
-            raise Failed(_("there is no method {name}").format(name=name), _("see drivers/protocol.py"))
-        try:
-            inspect.signature(method).bind(*arguments)
-        except TypeError as error:
-            raise Failed(
-                _("{name} cannot be called as the agent does: {error}").format(name=name, error=error),
-                _("open(), read(timeout_s) and close() take just that"),
-            ) from None
-
-
-def check_options(driver: type[Any], options: Mapping[str, Any]) -> None:
-    """Fail unless `check` could tell a mistake in the config file from the driver's fields alone."""
-    del options
-    try:
-        hints = kinds_of(driver)
-    except Unfit as unfit:
-        raise Failed(unfit.problem, unfit.hint) from None
-    document = (driver.__doc__ or "").strip()
-    if not document or document.startswith(f"{driver.__name__}("):  # what dataclass writes by itself
-        raise Failed(_("it has no docstring"), _("say what it reads, and from what"))
-    loose = [item.name for item in fields(driver) if item.init and hints.get(item.name) in (None, Any, object)]
-    if loose:
-        raise Failed(
-            _("options without a type: {names}").format(names=", ".join(loose)),
-            _("annotate them with str, int, float, bool, Path or list"),
-        )
-
-
-def check_channels(driver: type[Any], options: Mapping[str, Any]) -> None:
-    """Fail unless each channel says its unit in its name and for machines, and what is credible."""
-    channels = list(driver(**options).channels)
-    if not channels or not all(isinstance(channel, Channel) for channel in channels):
-        raise Failed(_("it has no channels"), _("return at least one Channel, before open too"))
-    names = [channel.name for channel in channels]
-    if len(set(names)) < len(names):
-        raise Failed(_("two channels have the same name"))
-    for channel in channels:
-        _check_channel(channel)
-
-
-def _check_channel(channel: Channel) -> None:
-    if not _NAME.fullmatch(channel.name):
-        raise Failed(
-            _("{name} is no name for a channel").format(name=repr(channel.name)),
-            _("lower case letters, digits and _, as in power_w"),
-        )
-    if not channel.unit:
-        return  # a raw state has neither unit nor range
-    if not ends_in(channel.name, channel.unit):
-        raise Failed(
-            _("{name} does not end in its unit {unit}").format(name=channel.name, unit=channel.unit),
-            _("call it {name}").format(name=name_in(channel.name, channel.unit)),
-        )
-    if not (math.isfinite(channel.low) and math.isfinite(channel.high) and channel.low < channel.high):
-        raise Failed(
-            _("{name} has no credible range").format(name=channel.name),
-            _("low and high are what the datasheet allows, low below high"),
-        )
 
 
 def check_making(driver: type[Any], options: Mapping[str, Any]) -> None:

@@ -75,6 +75,28 @@ class Rangeless(PlainMeter):
         return [Channel("power_w", "W", 5.0, 5.0)]
 
 
+class Speechless(PlainMeter):
+    """Says nothing of its channels before it is opened."""
+
+    @property
+    def channels(self) -> Sequence[Channel]:
+        raise RuntimeError("not open")
+
+
+class NeverOpen(PlainMeter):
+    """Waits for its port for ever."""
+
+    def open(self) -> None:
+        threading.Event().wait()
+
+
+class NeverMade(PlainMeter):
+    """Looks for its device as soon as it is made, and never finds it."""
+
+    def __post_init__(self) -> None:
+        threading.Event().wait()
+
+
 class Eager(PlainMeter):
     """Opens something as soon as it is made."""
 

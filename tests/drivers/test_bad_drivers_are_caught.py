@@ -13,9 +13,12 @@ from bad_drivers import (
     Inventive,
     Late,
     NeedsPort,
+    NeverMade,
+    NeverOpen,
     NoDataclass,
     Played,
     Rangeless,
+    Speechless,
     Trusting,
     Unguarded,
     Unitless,
@@ -27,6 +30,7 @@ from bad_drivers import (
 from lab_meter import example
 from plain_meter import PlainMeter
 
+from instrument_agent.core.errors import ConfigError
 from instrument_agent.drivers import conformance, trials
 from instrument_agent.drivers.conformance import findings
 
@@ -43,6 +47,7 @@ PORT = {"port": NOWHERE}
         (conformance.check_options, AnyOption, PORT, "mood"),
         (conformance.check_channels, Unitless, PORT, "power does not end in its unit W"),
         (conformance.check_channels, Rangeless, PORT, "no credible range"),
+        (conformance.check_channels, Speechless, PORT, "channels raised RuntimeError: not open"),
         (conformance.check_making, Eager, PORT, "socket"),
         (conformance.check_unopened, Unguarded, PORT, "AttributeError"),
         (conformance.check_silence, Inventive, PORT, "an answer where nobody gave one"),
@@ -92,3 +97,18 @@ def test_a_driver_that_never_returns_is_left_behind(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(trials, "GIVEN_UP_S", 0.1)
     with pytest.raises(trials.Failed, match="has not returned"):
         conformance.check_silence(Endless, PORT)
+
+
+def test_a_driver_that_never_opens_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trials, "GIVEN_UP_S", 0.1)
+    monkeypatch.setattr(trials, "OPENING_S", 0.1)
+    *_before, found = findings(NeverOpen, PORT)
+    assert "closes twice" in found.check
+    assert "open has not returned" in found.problem
+
+
+def test_a_driver_that_is_never_made_is_a_mistake(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trials, "GIVEN_UP_S", 0.1)
+    monkeypatch.setattr(conformance, "OPENING_S", 0.1)
+    with pytest.raises(ConfigError, match="has not taken these options"):
+        findings(NeverMade, PORT)
