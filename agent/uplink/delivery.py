@@ -115,6 +115,13 @@ class Delivery(Worker):
         except (PlatformRejected, PayloadTooLarge) as error:  # no record is in a question that could be set aside
             raise PlatformUnavailable(str(error), error.hint) from error
 
+    def _ask_who_it_is(self) -> None:
+        if watermarks(self._ask()) is None:
+            raise PlatformUnavailable(
+                _("what refuses the records does not say what it has, as a platform would"),
+                _("a proxy or a login page of the network may stand in between"),
+            )
+
     def _compare(self, reply: Reply) -> None:
         """Go back to what the platform lost of any epoch; without this, only a loss in the newest would show."""
         now_ns = self.clock.boottime_ns()
@@ -149,7 +156,7 @@ class Delivery(Worker):
 
         One that refuses everything, or a proxy before it, says nothing about a record: it is waited for.
         """
-        self._policy(self._ask)
+        self._policy(self._ask_who_it_is)
         try:
             settled: bool = self._policy(self._send, batch)
         except (PlatformRejected, PayloadTooLarge) as error:

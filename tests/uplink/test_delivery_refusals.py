@@ -1,5 +1,7 @@
 """A record the platform refuses is set aside, and holds up no other."""
 
+from typing import Any
+
 import pytest
 from scripted_platform import Act, Answer, Platform, Request, acknowledged
 from sender import Sender, has_each_once, records_only
@@ -114,3 +116,22 @@ def test_a_platform_that_refuses_whatever_it_is_asked_sets_no_record_aside(platf
     assert sender.dead_letters() == {}
     assert has_each_once(platform, sender.store)
     assert refused.count("watermark") > 3
+
+
+@pytest.mark.parametrize("told", [{}, {"epochs": "none"}, {"error": "log in"}], ids=str)
+def test_what_refuses_records_and_is_no_platform_sets_none_aside(platform: Platform, sender: Sender, told: Any) -> None:
+    answers: list[str] = []
+
+    def portal(request: Request) -> Answer:
+        answers.append(request.what)
+        if len(answers) > 20:
+            return platform.well_behaved(request)
+        return Answer(400, b"no") if request.what == "records" else Answer(200, told)
+
+    platform.scripted = ("records", "watermark")
+    platform.always = portal
+    sender.write(3)
+    sender.start(platform.url)
+    sender.until_settled()
+    assert sender.dead_letters() == {}
+    assert has_each_once(platform, sender.store)
