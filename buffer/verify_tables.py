@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from instrument_agent.buffer.books import epochs
+from instrument_agent.buffer.boots import boots
 from instrument_agent.buffer.reader import Readable
-from instrument_agent.core.anchors import Anchor, contradict
-from instrument_agent.core.errors import StoreDamaged
+from instrument_agent.core.anchors import Anchor, Sights, contradict
+from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_MS
 from instrument_agent.core.records import time_anchor
 from instrument_agent.i18n import _
@@ -48,6 +49,7 @@ class Listed:
         """Say in the report what does not agree; ``known`` are the anchors that fit their checksums."""
         self._compare_epochs(source, report)
         self._compare_anchors(known, report)
+        _compare_boots(source, known, report)
         count = source.rows("select count(*) from anchors")[0][0]
         if count == len(known):  # of one that does not fit its checksum it is said already
             self._miss_anchors(known, report)
@@ -83,6 +85,23 @@ class Listed:
         for boot_id, at_ms, source in sorted(_places(self._told) - _places(_said_by(known)), key=str):
             sentence = _("the time anchor of {source} at {at_ms} ms of boot {boot} is in a record only")
             report.differs(sentence.format(source=source, at_ms=at_ms, boot=boot_id))
+
+
+def _compare_boots(source: Readable, known: list[Anchor], report: "Report") -> None:
+    """Count the boots that seem to begin before one before them ended: a clock was told a false time."""
+    try:
+        listed = boots(source)
+    except StoreUnavailable:
+        return  # what is wrong is said already
+    of_boot: dict[str, list[Anchor]] = {}
+    for anchor in known:
+        of_boot.setdefault(anchor.boot_id, []).append(anchor)
+    reached_ns = 0
+    for boot in (boot for boot in listed if boot.boot_id in of_boot):
+        clock = Sights(of_boot[boot.boot_id]).utc
+        begin, end = clock(boot.first_ns), clock(boot.last_ns)
+        report.unproven["contradicting_boots"] += begin.utc_ns + begin.error_ns < reached_ns
+        reached_ns = max(reached_ns, end.utc_ns - end.error_ns)
 
 
 def _said(boot_id: str, data: dict[str, Any]) -> Said:

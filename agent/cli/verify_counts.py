@@ -95,6 +95,11 @@ NOT_PROVEN: Lines = {
         "{count} pairs of time anchors contradict each other",
         n,
     ),
+    "contradicting_boots": lambda n: ngettext(
+        "{count} boot seems to begin before one before it ended: a clock was told a false time",
+        "{count} boots seem to begin before one before them ended: a clock was told a false time",
+        n,
+    ),
     "signatures": lambda n: ngettext(
         "{count} signature of the box could not be held against the log",
         "{count} signatures of the box could not be held against the log",

@@ -148,6 +148,7 @@ def test_a_boot_that_was_told_a_time_to_come_is_as_good_as_one_that_was_told_non
     assert abs(day["clock_residual_ms"]) <= 4, "its hours are in no day twice"
     assert day["unknown_reasons_ms"]["undated"] == 4 * H
     assert proven(box) == 1
+    assert verify(box.store, None).unproven["contradicting_boots"] == 1, "an auditor is told of it"
 
 
 def test_a_boot_that_never_learned_the_time_is_not_told_as_power_loss(tmp_path: Path):
