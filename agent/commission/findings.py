@@ -46,7 +46,8 @@ class Marked:
 class Findings:
     """``cut`` is the one among ``cuts`` (or beside them) over which the instrument runs, if there is one.
 
-    ``unused`` says that a marked window holds too few readings to tell anything.
+    ``idle`` says that short pulses belong to standby. ``unused`` says that a marked window holds too few readings to
+    tell anything.
     """
 
     marked: Marked
@@ -57,4 +58,5 @@ class Findings:
     rise: bool = False
     timing: Timing | None = None
     problem: Problem | None = None
+    idle: bool = False
     unused: bool = False

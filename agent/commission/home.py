@@ -14,7 +14,7 @@ from instrument_agent.commission.pulses import Pulse, Train
 from instrument_agent.commission.survey import Spread, Window
 from instrument_agent.commission.timing import timed
 
-BESIDE_S, BESIDE_SHARE = 300.0, 0.7
+BESIDE_S, BESIDE_SHARE = 600.0, 0.7
 """How long on both sides of how many of its runs an instrument stands by."""
 STANDBY_SHARE, RUN_SHARE = 0.3, 0.02
 """Which share of the time over the lower level standby takes at least, and the runs over it."""
@@ -37,7 +37,7 @@ def run_level(cuts: Sequence[Cut], pulses: Sequence[Pulses], spread: Spread, run
     for index in range(1, len(cuts)):
         if running is not None and _longest_under_s(pulses[index][1], running) >= BESIDE_S:
             continue
-        runs = timed(*pulses[index], 0.0, joins=None).runs
+        runs = timed(*pulses[index]).runs
         if _stands_by(pulses[chosen][0], runs, spread, cuts[chosen], cuts[index]):
             chosen = index
     return chosen

@@ -12,10 +12,19 @@ from statistics import median
 from instrument_agent.commission.findings import Findings, Marked, Problem, Profile
 from instrument_agent.commission.home import BRIDGE_S, Pulses, run_level
 from instrument_agent.commission.levels import CLEAR, INFINITE, Cut, cut_between, cuts
-from instrument_agent.commission.pulses import Pulse, joined, pulses_over
-from instrument_agent.commission.rise import blocks, small_rise, thinned
+from instrument_agent.commission.pulses import Pulse, Train, joined, pulses_over
+from instrument_agent.commission.rise import OVER_STEP, blocks, small_rise, thinned
 from instrument_agent.commission.survey import Reading, Thinned, Window, surveyed
-from instrument_agent.commission.timing import APART, CLEAR_OF, cycling, idle_pulses, longest_s, timed
+from instrument_agent.commission.timing import (
+    APART,
+    CLEAR_OF,
+    USUAL_MIN_OFF_S,
+    Timing,
+    cycling,
+    idle_pulses,
+    longest_s,
+    timed,
+)
 from instrument_agent.commission.verdict import SMALLEST, Proposal, proposed
 
 SILENT_S = 60.0
@@ -24,6 +33,10 @@ LEAST_MARKED = 10
 """Readings in a marked window."""
 IN_STANDBY, IN_RUN = 0.01, 0.05
 """The share of a marked standby that may be over a threshold, and the share of a marked run that must be."""
+FLICKER = 2
+"""A jump to the next step of the meter and back after so few readings is none of the load."""
+MOST = 0.5
+"""And where pulses of an idle machine are marked as standby: less of that, and more of the run, is over."""
 LEAST_OVER_S, LEAST_PULSE_S, LEAST_PULSE_READINGS = 60.0, 10.0, 5
 """How long, altogether and at once, a level must be seen before it is one."""
 SOLID_SHARE = 0.2
@@ -77,15 +90,25 @@ def learn(
 def _over_idle(found: Sequence[Findings]) -> Findings:
     """Return the first, or where an idle machine cycles there, one over it whose runs are longer than its pulses."""
     first = found[0]
-    if first.problem is not Problem.CYCLING or first.timing is None:
+    if first.timing is None or not first.idle or first.marked.profile or first.marked.running:
         return first
-    longest_s = APART * median(run.seconds for run in first.timing.runs)
-    longer = (higher for higher in found[1:] if higher.problem is None and _shortest_s(higher) > longest_s)
+    pulses_only = first.problem is Problem.CYCLING
+    longest_s = APART * median(run.seconds for run in first.timing.runs) if pulses_only else first.timing.min_on_s
+    wanted = 1 if pulses_only else len(first.timing.runs)
+    longer = (
+        higher
+        for higher in found[1:]
+        if higher.problem is None and len(_runs(higher)) >= wanted and _shortest_s(higher) > longest_s
+    )
     return next(longer, first)
 
 
+def _runs(found: Findings) -> tuple[Train, ...]:
+    return found.timing.runs if found.timing is not None else ()
+
+
 def _shortest_s(found: Findings) -> float:
-    return min((run.seconds for run in found.timing.runs), default=0.0) if found.timing is not None else 0.0
+    return min((run.seconds for run in _runs(found)), default=0.0)
 
 
 def _unfit(findings: Findings) -> Problem | None:
@@ -117,9 +140,11 @@ def _candidates(findings: Findings, samples: Iterable[Reading]) -> tuple[Sequenc
     possible = [] if small_only else [cut for cut in known if _agrees(findings, cut)]
     if marked.profile not in (Profile.DUTY_CYCLE, Profile.IDLE_CYCLING):
         over = known[-1].above if known else -INFINITE
-        rise = small_rise(thinned(blocks(samples, SILENT_S, over)))
+        rise = small_rise(thinned(blocks(samples, SILENT_S, over)), findings.survey.steps.finest())
         if rise is not None and _agrees(findings, rise):
             return [*possible, rise], True
+    if not possible and marked.profile is None:
+        possible = [cut for cut in known if _mostly_agrees(findings, cut)]
     if not possible and marked.standby is not None and marked.running is not None:
         between = _between_windows(findings)
         possible = [between] if between is not None else []
@@ -133,6 +158,14 @@ def _agrees(findings: Findings, cut: Cut) -> bool:
     if not may_pulse and _share_over(survey.standby, cut.above) > IN_STANDBY:
         return False
     return marked.running is None or _share_over(survey.running, cut.above) >= IN_RUN
+
+
+def _mostly_agrees(findings: Findings, cut: Cut) -> bool:
+    """Say whether only pulses in the marked standby are over ``cut``, and most of the marked run is."""
+    marked, survey = findings.marked, findings.survey
+    if marked.standby is None or marked.running is None:
+        return False
+    return _share_over(survey.standby, cut.above) < MOST < _share_over(survey.running, cut.above)
 
 
 def _share_over(seen: Thinned, value: float) -> float:
@@ -157,24 +190,41 @@ def _between_windows(findings: Findings) -> Cut | None:
 def _with_times(findings: Findings, pulses: Pulses) -> Findings:
     """Learn the minimum times, and refuse what is no run after all."""
     smooth, plain = pulses
-    marked, survey = findings.marked, findings.survey
-    joins = None if marked.profile is None else marked.profile is Profile.DUTY_CYCLE
-    timing = timed(smooth, plain, CLEAR_OF * _marked_pause_s(marked.running, pulses), joins)
-    findings = replace(findings, timing=timing)
-    if marked.profile is Profile.IDLE_CYCLING:
-        idle_s, run_s = idle_pulses(joined(smooth, timing.min_off_s))
-        if run_s is None:
-            return replace(findings, problem=Problem.IDLE_PULSES_ONLY)
-        min_on_s = (idle_s * run_s) ** 0.5
-        runs = tuple(train for train in timing.runs if longest_s(train.pulses) >= min_on_s)
-        return replace(findings, timing=replace(timing, min_on_s=min_on_s, runs=runs))
-    if marked.running is not None:
+    marked = findings.marked
+    idle = _idles(findings, plain)
+    joins = None if marked.profile is None and not idle else marked.profile is Profile.DUTY_CYCLE
+    pause_s = CLEAR_OF * _marked_pause_s(marked.running, pulses)
+    timing = timed(smooth, plain, pause_s, _marked_standby_s(marked.standby, smooth), joins)
+    findings = replace(findings, timing=timing, idle=idle)
+    if idle:
+        return _with_idle_pulses(findings, timing, joined(smooth, timing.min_off_s))
+    if marked.running is not None or (_solid(smooth) and not _flickers(findings, plain)):
         return findings
-    if not _solid(smooth):
-        return replace(findings, problem=Problem.TOO_SHORT)
-    if marked.profile is None and cycling(joined(plain, timing.min_off_s), survey.end_s - survey.start_s):
-        return replace(findings, problem=Problem.CYCLING)
-    return findings
+    return replace(findings, problem=Problem.TOO_SHORT)
+
+
+def _idles(findings: Findings, plain: Sequence[Pulse]) -> bool:
+    """Say whether short pulses belong to standby: as told, as marked, or as they go on from start to end."""
+    marked, survey, cut = findings.marked, findings.survey, findings.cut
+    if marked.profile is not None or cut is None:
+        return marked.profile is Profile.IDLE_CYCLING
+    if marked.standby is not None and _share_over(survey.standby, cut.above) > IN_STANDBY:
+        return True
+    return marked.running is None and cycling(joined(plain, USUAL_MIN_OFF_S), survey.end_s - survey.start_s)
+
+
+def _with_idle_pulses(findings: Findings, timing: Timing, trains: Sequence[Train]) -> Findings:
+    """Set a minimum time between the pulses of an idle machine and its runs."""
+    marked = findings.marked
+    idle_s, run_s = idle_pulses(trains)
+    min_on_s = (idle_s * run_s) ** 0.5 if run_s is not None else INFINITE
+    untold = marked.profile is None and marked.running is None
+    # An idle machine cycles before and after its runs; a furnace's first pulse is its longest.
+    if run_s is None or (untold and any(longest_s(trains[at].pulses) >= min_on_s for at in (0, -1))):
+        untold_problem = Problem.CYCLING if untold else Problem.OVERLAP
+        return replace(findings, problem=untold_problem if marked.profile is None else Problem.IDLE_PULSES_ONLY)
+    runs = tuple(train for train in timing.runs if longest_s(train.pulses) >= min_on_s)
+    return replace(findings, timing=replace(timing, min_on_s=min_on_s, runs=runs))
 
 
 def _solid(pulses: Sequence[Pulse]) -> bool:
@@ -182,6 +232,21 @@ def _solid(pulses: Sequence[Pulse]) -> bool:
     whole_s = sum(pulse.seconds for pulse in pulses)
     long = [pulse for pulse in pulses if pulse.seconds >= LEAST_PULSE_S and pulse.readings >= LEAST_PULSE_READINGS]
     return whole_s >= LEAST_OVER_S and bool(long) and sum(pulse.seconds for pulse in long) >= SOLID_SHARE * whole_s
+
+
+def _flickers(findings: Findings, plain: Sequence[Pulse]) -> bool:
+    """Say whether the levels are neighbouring steps of the meter, between which a load in the middle jumps."""
+    cut, step = findings.cut, OVER_STEP * findings.survey.steps.finest()
+    return cut is not None and cut.upper.low - cut.lower.high < step and median(p.readings for p in plain) <= FLICKER
+
+
+def _marked_standby_s(standby: Window | None, smooth: Sequence[Pulse]) -> float:
+    """Return how long the pause is in which a technician has marked standby: it ends a run."""
+    if standby is None or any(pulse.end_s > standby[0] and pulse.start_s < standby[1] for pulse in smooth):
+        return INFINITE
+    before_s = max((pulse.end_s for pulse in smooth if pulse.end_s <= standby[0]), default=-INFINITE)
+    after_s = min((pulse.start_s for pulse in smooth if pulse.start_s >= standby[1]), default=INFINITE)
+    return after_s - before_s
 
 
 def _marked_pause_s(running: Window | None, pulses: Pulses) -> float:

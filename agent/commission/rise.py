@@ -19,6 +19,8 @@ MIDDLE, MOSTLY_EMPTY = 0.3, 0.03
 """How wide the middle between the groups is, in their distance, and what share of the smaller group may be in it."""
 OVER_NOISE = 2.0
 """How many times the usual reach of the readings inside a minute (95 %) the groups must lie apart."""
+OVER_STEP = 2.0
+"""How many steps of the meter."""
 OVER_GROUP = 5.0
 """How many times their own spread (standard deviation) the groups must lie apart."""
 ABOVE, BELOW = 0.65, 0.35
@@ -37,15 +39,18 @@ class Block:
 def blocks(samples: Iterable[Reading], gap_s: float, over: float) -> Iterator[Block]:
     """Yield blocks of filtered readings that are over ``over``."""
     inside: list[float] = []
-    start_s = 0.0
-    for at_s, value, seconds, _as_read in filtered(samples, gap_s):
-        if value > over:
-            start_s = at_s if not inside else start_s
-            inside.append(value)
-        if inside and (at_s - start_s >= BLOCK_S or seconds == 0 or value <= over):
+    start_s = last_s = 0.0
+    for at_s, value, _seconds, _as_read in filtered(samples, gap_s):
+        if inside and (at_s - start_s >= BLOCK_S or at_s - last_s > gap_s or value <= over):
             if len(inside) >= LEAST_READINGS:
                 yield _block(start_s, inside)
             inside = []
+        if value > over:
+            start_s = at_s if not inside else start_s
+            inside.append(value)
+        last_s = at_s
+    if len(inside) >= LEAST_READINGS:
+        yield _block(start_s, inside)
 
 
 def thinned(found: Iterable[Block]) -> list[Block]:
@@ -60,8 +65,11 @@ def thinned(found: Iterable[Block]) -> list[Block]:
     return kept
 
 
-def small_rise(found: Sequence[Block]) -> Cut | None:
-    """Return the thresholds between two groups of blocks, or None if there are not two."""
+def small_rise(found: Sequence[Block], finest: float) -> Cut | None:
+    """Return the thresholds between two groups of blocks, or None if there are not two.
+
+    ``finest`` is the smallest step of the meter: a load that drifts from one step to the next jumps by as much.
+    """
     middles = sorted(block.middle for block in found)
     if len(middles) < LEAST_BLOCKS:
         return None
@@ -69,7 +77,7 @@ def small_rise(found: Sequence[Block]) -> Cut | None:
     lower, upper = middles[:split], middles[split:]
     apart = fmean(upper) - fmean(lower)
     reach = fmean(block.reach for block in found)
-    if min(len(lower), len(upper)) < LEAST_GROUP or apart < OVER_NOISE * reach:
+    if min(len(lower), len(upper)) < LEAST_GROUP or apart < max(OVER_NOISE * reach, OVER_STEP * finest):
         return None
     spread = ((_squares(lower) + _squares(upper)) / len(middles)) ** 0.5
     half = (fmean(upper) + fmean(lower)) / 2

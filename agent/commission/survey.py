@@ -90,6 +90,10 @@ class Thinned:
         changed = sorted(change for change in self.changes if change > 0)
         return changed[len(changed) // 50] if len(changed) > OFTEN * len(self.changes) else 0.0
 
+    def finest(self) -> float:
+        """Return the smallest change between two readings, which is never less than a step of the meter."""
+        return min((change for change in self.changes if change > 0), default=0.0)
+
     def spread(self) -> "Spread":
         """Return the same in order of value."""
         return Spread.of(zip(self.values, self.seconds, strict=True))

@@ -25,7 +25,7 @@ ROW = 6
 TOLD_PAUSE_S, TOLD_ROW = 3600.0, 2
 """The same where a technician has said that the load is one."""
 LONGEST_IDLE_S = 1200.0
-"""The pulses of an idle machine (compressor, heater) are usually shorter."""
+"""The pulses of an idle machine (compressor, heater), and of a thermostat, are usually shorter."""
 ALIKE = 1.6
 """Pauses, or pulses, are alike if the longest is at most so many times the shortest."""
 CLEAR_OF = 1.5
@@ -53,16 +53,26 @@ class Timing:
     runs: tuple[Train, ...]
 
 
-def timed(smooth: Sequence[Pulse], plain: Sequence[Pulse], least_min_off_s: float, joins: bool | None) -> Timing:
+def timed(
+    smooth: Sequence[Pulse],
+    plain: Sequence[Pulse],
+    least_min_off_s: float = 0.0,
+    most_min_off_s: float = float("inf"),
+    joins: bool | None = None,
+) -> Timing:
     """Learn the minimum times from the pulses of the filtered values and of the values as they were read.
 
-    ``joins`` says whether pauses between pulses belong to a run; None if nobody has told.
+    Pauses up to ``least_min_off_s`` are known to belong to a run, one of ``most_min_off_s`` to end it. ``joins`` says
+    whether pauses between pulses belong to a run; None if nobody has told.
     """
     reach_s, row = (TOLD_PAUSE_S, TOLD_ROW) if joins else (LONGEST_PAUSE_S, ROW)
     pause_s = 0.0
     if joins is not False:
-        pause_s = thermostat_pause_s(anchored(joined(plain, reach_s), smooth), row)
-    min_off_s = max(USUAL_MIN_OFF_S, least_min_off_s, CLEAR_OF * pause_s)
+        pulse_s = float("inf") if joins else LONGEST_IDLE_S
+        pause_s = thermostat_pause_s(anchored(joined(plain, reach_s), smooth), row, pulse_s)
+    if pause_s >= most_min_off_s:
+        pause_s = 0.0
+    min_off_s = min(max(USUAL_MIN_OFF_S, least_min_off_s, CLEAR_OF * pause_s), most_min_off_s)
     coarse, fine = joined(smooth, min_off_s), anchored(joined(plain, min_off_s), smooth)
     longer = sum(train.seconds for train in fine) > MORE_SEEN * sum(train.seconds for train in coarse)
     single = longer and _often_lost(fine, smooth)
@@ -102,13 +112,16 @@ def _often_lost(fine: Sequence[Train], smooth: Sequence[Pulse]) -> bool:
     return lost >= max(FEWEST_LOST, LOST_SHARE * read)
 
 
-def thermostat_pause_s(trains: Sequence[Train], least: int) -> float:
-    """Return the longest pause in a row of at least so many that are alike, or 0."""
+def thermostat_pause_s(trains: Sequence[Train], least: int, longest_pulse_s: float) -> float:
+    """Return the longest pause in a row of at least so many that are alike, after pulses that are no runs, or 0."""
     longest = 0.0
     for train in trains:
         row: list[float] = []
         for before, after in pairwise(train.pulses):
             pause_s = after.start_s - before.end_s
+            if before.seconds > longest_pulse_s:
+                row = []
+                continue
             if row and max(*row, pause_s) > ALIKE * min(*row, pause_s):
                 row = []
             row.append(pause_s)

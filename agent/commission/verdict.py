@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from instrument_agent.commission.findings import Findings, Problem, Profile
+from instrument_agent.commission.findings import Findings, Marked, Problem, Profile
 from instrument_agent.commission.levels import INFINITE, Cut, Level, cuts
 from instrument_agent.commission.timing import USUAL_MIN_OFF_S, USUAL_MIN_ON_S
 from instrument_agent.config import ActivityConfig
@@ -115,6 +115,8 @@ def _profile(findings: Findings, cut: Cut | None) -> Profile:
         return findings.marked.profile
     if cut is None:
         return Profile.POWERED_ONLY
+    if findings.idle:
+        return Profile.IDLE_CYCLING
     if findings.timing is not None and (findings.timing.joins or findings.timing.single):
         return Profile.DUTY_CYCLE
     added = cut.upper.middle - cut.lower.middle
@@ -178,6 +180,8 @@ def _doubts(findings: Findings, cut: Cut) -> Iterator[str]:
         yield _("there is a level between; if it is standby, mark it with --standby START:END")
     if findings.unused:
         yield _("a marked window with fewer than ten readings was not used: mark a longer one")
+    if findings.idle and findings.marked == Marked():
+        yield _("short pulses that are alike from start to end are taken for those of an idle machine")
     if findings.rise:
         yield _("readings of standby and running overlap")
 

@@ -113,6 +113,52 @@ DISHES: list[Phase] = [
 ]
 
 
+def test_a_stage_of_some_minutes_between_pulses_of_a_programme_is_no_standby():
+    phases: list[Phase] = [(20_000.0, 1.0, False), *DISHES[:4], (500.0, 75.0, True), (30_000.0, 1.0, False)]
+    samples = sampled(phases, relative=0.02)
+    assert near(runs_of(decided(samples, learn(samples))), true_runs(phases), 15)
+
+
+def test_equal_runs_of_half_an_hour_one_after_the_other_are_no_pulses_of_a_thermostat():
+    queue: list[Phase] = [*((phase) for _ in range(9) for phase in ((1700.0, 1300.0, True), (300.0, 400.0, False)))]
+    phases: list[Phase] = [(20_000.0, 400.0, False), *queue, (20_000.0, 400.0, False)]
+    samples = sampled(phases, relative=0.01)
+    assert near(runs_of(decided(samples, learn(samples))), true_runs(phases), 10)
+
+
+def test_equal_times_do_not_hide_a_small_rise():
+    samples = [(at_s - at_s % 20, value) for at_s, value in SHAPES["small rise"][0]]
+    assert near(runs_of(decided(samples, learn(samples))), SHAPES["small rise"][1], 25)
+
+
+PUMP_S, APART_S = 60.0, 1200.0
+
+
+def _with_pump(phases: list[Phase]) -> list[tuple[float, float]]:
+    """Beside the load a pump runs for a minute every twenty."""
+    return [
+        (at_s, value + (330.0 if at_s % APART_S < PUMP_S else 0.0)) for at_s, value in sampled(phases, relative=0.005)
+    ]
+
+
+MICROSCOPE: list[Phase] = [
+    *((9500.0, 1000.0, False), (5000.0, 1320.0, True), (9000.0, 1000.0, False), (4400.0, 1320.0, True)),
+    (9500.0, 1000.0, False),
+]
+
+
+def test_pulses_of_an_idle_pump_as_high_as_a_run_are_told_from_it_by_their_length():
+    samples = _with_pump(MICROSCOPE)
+    proposal = learn(samples)
+    assert (proposal.profile, proposal.certainty) == (Profile.IDLE_CYCLING, Certainty.DOUBTFUL)
+    assert near(runs_of(decided(samples, proposal)), true_runs(MICROSCOPE), PUMP_S + 5)
+
+
+def test_a_long_pulse_with_which_pulses_begin_is_no_run_beside_an_idle_machine():
+    furnace: list[Phase] = [(2400.0, 1320.0, True), (60_000.0, 1000.0, False)]
+    assert learn(_with_pump(furnace)).refusals
+
+
 def test_a_stage_that_varies_as_much_as_its_own_height_is_no_standby():
     phases: list[Phase] = [(20_000.0, 1.0, False), *DISHES, (30_000.0, 1.0, False), *DISHES, (9000.0, 1.0, False)]
     samples = [(at_s, value + (at_s * 37 % 211 - 105) / 3 if value > 50 else value) for at_s, value in sampled(phases)]
@@ -120,7 +166,8 @@ def test_a_stage_that_varies_as_much_as_its_own_height_is_no_standby():
 
 
 def test_what_lasts_for_minutes_in_a_marked_run_is_no_standby():
-    phases: list[Phase] = [(20_000.0, 1.0, False), *DISHES, (30_000.0, 1.0, False), *DISHES, (9000.0, 1.0, False)]
+    dishes: list[Phase] = [(700.0, 75.0, True), *DISHES[1:]]
+    phases: list[Phase] = [(20_000.0, 1.0, False), *dishes, (30_000.0, 1.0, False), *dishes, (9000.0, 1.0, False)]
     samples = sampled(phases, relative=0.02)
     assert not near(runs_of(decided(samples, learn(samples))), true_runs(phases), 15)  # it could be a standby
     proposal = learn(samples, standby=(30_000.0, 50_000.0), running=(21_000.0, 24_000.0))

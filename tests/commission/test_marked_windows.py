@@ -28,6 +28,23 @@ def test_the_longest_pause_in_a_marked_run_belongs_to_runs():
     assert near(runs_of(decided(samples, proposal)), true_runs(phases), 10)
 
 
+def test_pulses_in_the_marked_standby_are_no_runs():
+    pulsing = [*((phase) for _ in range(5) for phase in ((800.0, 1000.0, False), (90.0, 1350.0, False)))]
+    phases = [*pulsing, (900.0, 1330.0, True), *pulsing, *pulsing[:3], (5000.0, 1330.0, True), *pulsing]
+    samples = sampled(phases, relative=0.005)
+    proposal = learn(samples, standby=(6000, 9500), running=(12_500, 14_500))
+    assert near(runs_of(decided(samples, proposal)), true_runs(phases), 95)
+
+
+def test_a_pause_as_long_as_the_one_with_the_marked_standby_ends_a_run():
+    jobs = [*((phase) for _ in range(9) for phase in ((400.0, 1400.0, True), (350.0, 300.0, False)))]
+    phases = [(3000, 300, False), *jobs, (9000, 300, False)]
+    samples = sampled(phases, relative=0.005)
+    assert not near(runs_of(decided(samples, learn(samples))), true_runs(phases), 10)  # a thermostat's, perhaps
+    proposal = learn(samples, standby=(3450, 3700), running=(3050, 3350))
+    assert near(runs_of(decided(samples, proposal)), true_runs(phases), 10)
+
+
 def test_windows_that_are_alike_are_refused():
     samples = sampled(LEVEL, relative=0.01)
     assert "as high as" in learn(samples, standby=(1000, 3000), running=(5000, 8000)).refusals[0]
