@@ -20,6 +20,7 @@ from instrument_agent.receiver.tongue import CHINESE, Speak
 from instrument_agent.receiver.views import Oddity
 
 REFRESH_S = 30
+MOST_OFFLINE = 20
 MOST_ODDITIES = 200
 """How many are listed; their number is always shown."""
 _STYLE = """
@@ -45,8 +46,11 @@ class Frame:
     zone: ZoneInfo
 
 
-def list_page(_: Speak, boxes: Sequence[BoxShown], frame: Frame, page: tuple[int, int]) -> str:
-    """Return the page that lists boxes; ``page`` is its number and how many there are."""
+def list_page(_: Speak, boxes: Sequence[BoxShown], offline: Sequence[str], frame: Frame, page: tuple[int, int]) -> str:
+    """Return the page that lists boxes; ``page`` is its number and how many there are.
+
+    ``offline`` names those of all pages, the latest lost first.
+    """
     shown = "".join(_section(_, box, frame) for box in boxes)
     if not boxes:
         empty = _("No box has been heard of yet. The address for boxes is that of this page.")
@@ -56,7 +60,7 @@ def list_page(_: Speak, boxes: Sequence[BoxShown], frame: Frame, page: tuple[int
         for number in range(1, page[1] + 1)
         if page[1] > 1
     )
-    return _whole(_, _choices(_, frame.hours) + shown + turned, frame)
+    return _whole(_, _choices(_, frame.hours) + _offline(_, offline, frame) + shown + turned, frame)
 
 
 def box_page(_: Speak, box: BoxShown, counted: Sequence[Hours], frame: Frame) -> str:
@@ -89,8 +93,20 @@ def _whole(_: Speak, inside: str, frame: Frame | None) -> str:
     )
 
 
+def _offline(_: Speak, boxes: Sequence[str], frame: Frame) -> str:
+    if not boxes:
+        return ""
+    told = escape(_("boxes that are offline: {count}").format(count=len(boxes)))
+    links = " ".join(_link(box_id, frame) for box_id in boxes[:MOST_OFFLINE])
+    return f"<p><span class='odd'>{told}</span> {links}{' ...' if len(boxes) > MOST_OFFLINE else ''}</p>"
+
+
+def _link(box_id: str, frame: Frame) -> str:
+    return f"<a href='/boxes/{quote(box_id, safe='')}?hours={frame.hours}'>{escape(box_id)}</a>"
+
+
 def _section(_: Speak, box: BoxShown, frame: Frame) -> str:
-    link = f"<a href='/boxes/{quote(box.box_id, safe='')}?hours={frame.hours}'>{escape(box.box_id)}</a>"
+    link = _link(box.box_id, frame)
     facts = [escape(_heard(_, box, frame.now_ns))]
     if box.waiting is not None:
         facts.append(escape(_("records waiting on the box: {count}").format(count=box.waiting)))

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from instrument_agent.receiver.contract import is_box_id
 from instrument_agent.receiver.ledger import Ledger
-from instrument_agent.receiver.look import look, look_at
+from instrument_agent.receiver.look import look, look_at, lost
 from instrument_agent.receiver.markup import Frame, box_page, list_page, trouble_page
 from instrument_agent.receiver.tongue import Speak, speaking_to
 from instrument_agent.receiver.views import box_ids, hours_of
@@ -62,7 +62,8 @@ class Page:
     def _show_list(self, request: Request) -> Response:
         frame, number = self._frame(request), _number(request.query_params.get("page"), 1)
         boxes, pages = look(self._ledger, frame.now_ns, frame.hours, number)
-        return _html(list_page(_speak(request), boxes, frame, (number, pages)), request)
+        offline = lost(self._ledger, frame.now_ns)
+        return _html(list_page(_speak(request), boxes, offline, frame, (number, pages)), request)
 
     def _show_box(self, request: Request) -> Response:
         box_id: str = request.path_params["box_id"]

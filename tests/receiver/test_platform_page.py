@@ -191,6 +191,17 @@ def test_a_box_that_is_silent_is_offline_and_its_instruments_unknown(shown: Box,
     assert "aria-label='炉-1: unknown'" in text
 
 
+def test_who_is_offline_stands_first_whatever_page_it_is_on_the_latest_lost_before_all(
+    shown: Box, ledger: Ledger
+) -> None:
+    assert "offline" not in get(shown).text
+    for number in range(60):
+        silent_s = {58: 400, 59: 301}.get(number, 0)
+        ledger.heartbeat(f"box-{number}", shown.pulse(box_id=f"box-{number}"), NOW_NS - silent_s * 10**9)
+    text = get(shown).text
+    assert "boxes that are offline: 2</span> <a href='/boxes/box-59?hours=24'>box-59</a> <a href='/boxes/box-58" in text
+
+
 def test_oddities_and_doubled_hours_are_shown(shown: Box) -> None:
     tell(shown, run(10, 12), run(11, 12))
     shown.send([shown.chain(9)[8]])
