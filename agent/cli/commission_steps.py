@@ -10,7 +10,7 @@ from instrument_agent.cli.at_terminal import until_interrupted
 from instrument_agent.cli.live_trace import record_live
 from instrument_agent.clock import SystemClock
 from instrument_agent.commission.answers import Answers, StepAnswer
-from instrument_agent.commission.steps import Outcome, Step, instruction, outcome_text, step_text
+from instrument_agent.commission.steps import LEAST_READINGS, Outcome, Step, instruction, outcome_text, step_text
 from instrument_agent.commission.walk import Walk, cut_out
 from instrument_agent.i18n import _
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 USUAL_S = {Step.OFF: 60.0, Step.STANDBY: 180.0, Step.RUN: 600.0, Step.STANDBY_AGAIN: 180.0}
 """Together more than the ten minutes that learning wants."""
 BEGIN, LEAVE_OUT, STOP = "", "s", "q"
+
+
+def usual_s(step: Step, poll_s: float) -> float:
+    """Return how long a step lasts if nobody says: at least until an instrument that is read seldom was read enough."""
+    return max(USUAL_S[step], 2 * LEAST_READINGS * poll_s)
 
 
 def take_steps(
@@ -76,7 +81,7 @@ def _record(
         cut_out(answers.trace, (start_s, end_s), instrument.activity.channel, walk.path(step))
         return
     with until_interrupted() as stopping:
-        for_s = answer.seconds or USUAL_S[step]
+        for_s = answer.seconds or usual_s(step, instrument.poll_s)
         record_live(config, instrument, for_s, walk.path(step), SystemClock(), stopping)
         if stopping.is_set() and (answers is not None or step is not Step.RUN or stopping.by != signal.SIGINT):
             raise click.Abort  # only a person who has seen the highest load of a run may cut a step short

@@ -25,6 +25,9 @@ from instrument_agent.standing_rules import standing_rules
 LEARNED = ("off_below", "run_above", "run_below", "min_on_s", "min_off_s", "single_readings")
 """What has to stand in the config file together, once a person decides."""
 
+NOISY = 0.05
+"""Which share of standby may reach over a threshold: the edges of a chiller's pulses are less."""
+
 Given = Mapping[str, Any]
 """The options given, named like the keys of ``[instrument.activity]``."""
 
@@ -48,10 +51,17 @@ def what_if(
                 _("let the agent run for a while, or replay a recorded file"),
             )
         new_rules = proposed.rules()
+        over = trace.reaching_over(new_rules)
         columns = (trace.recorded(), trace.by(rules) if rules.calibrated else {}, trace.by(new_rules))
     finally:
         reader.close()
     _print_days(columns, config.box.timezone, form)
+    if over > NOISY:
+        sentence = _(
+            "warning: standby reaches over the new run_below ({run_below:g}) in {share:.0%} of all ten seconds: judged"
+            " one by one its readings may make more runs than are shown here"
+        )
+        click.echo(sentence.format(run_below=new_rules.run_below, share=over), err=True)
     if apply:
         _apply(config, instrument, given, proposed, who)
 

@@ -72,6 +72,19 @@ class Trace:
             self._count(days, boot_id, _played(coarse, boot_id, self.readings(boot_id, rules.channel)))
         return days
 
+    def reaching_over(self, rules: Rules) -> float:
+        """Return which share of the ten seconds that are standby in the mean had a reading at or over ``run_below``.
+
+        The means hide it: judged one by one such readings may make a run, or keep one going.
+        """
+        standby = [
+            bucket.high >= rules.run_below
+            for boot_id in self.boots
+            for bucket in load_buckets(self._source, self._instrument_id, boot_id)
+            if rules.off_below <= bucket.mean < rules.run_below
+        ]
+        return sum(standby) / len(standby) if standby else 0.0
+
     def recorded(self) -> Days:
         """Return what the books have of the same time."""
         days: Days = defaultdict(Hours)

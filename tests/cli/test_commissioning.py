@@ -18,8 +18,9 @@ from field_box import FieldBox, until
 from in_process import Done
 
 from instrument_agent.buffer.lock import StateLock
+from instrument_agent.cli.commission_steps import usual_s
 from instrument_agent.commission.answers import read_answers
-from instrument_agent.commission.steps import Step
+from instrument_agent.commission.steps import LEAST_READINGS, Step
 from instrument_agent.config import load_config
 from instrument_agent.core.canonical import record_hash
 from instrument_agent.core.records import rules_data
@@ -250,6 +251,12 @@ def test_where_no_run_can_be_learned_nothing_is_changed(box: FieldBox):
     assert "Nothing was changed" in done.stdout
     assert not records_file(box).exists()
     assert "run_above = 500\n" in box.config_path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("poll_s", [1.0, 10.0, 30.0])
+def test_a_step_lasts_long_enough_for_an_instrument_that_is_read_seldom(poll_s: float):
+    assert all(usual_s(step, poll_s) >= 1.5 * LEAST_READINGS * poll_s for step in Step)
+    assert usual_s(Step.OFF, 1.0) == 60.0
 
 
 def test_steps_are_read_live_where_no_trace_is_given(box: FieldBox):

@@ -53,6 +53,12 @@ def test_another_threshold_gives_other_hours_beside_the_old_ones(box: TracedBox)
     assert day["new"]["running_ms"] > day["old"]["running_ms"] + 1_000_000
 
 
+def test_a_threshold_within_the_noise_of_standby_is_warned_of(box: TracedBox):
+    noisy = asked(box, "--run-above", "815", "--run-below", "805")
+    assert "standby reaches over the new run_below (805)" in noisy.stderr
+    assert asked(box, "--run-above", "900", "--run-below", "880").stderr == ""
+
+
 def test_hours_stand_on_the_local_day_on_which_they_were_run(tmp_path: Path):
     # From 23:00 in Alaska on: one run over midnight, from 23:50 to 00:20.
     shape = ((800, 3000), (2400, 1800), (800, 600))
