@@ -192,13 +192,13 @@ def _through_agent(config: "Config", instrument: "InstrumentConfig", plan: "Plan
     from instrument_agent.field.access import stop_hint
     from instrument_agent.field.asking import plan_through_agent
 
-    line = plan.port or plan.host
-    if given & {"baud", "parity"}:
+    line, asked = plan.port or plan.host, plan_through_agent(instrument, config.box.runtime_dir, plan.units)
+    if given & {"baud", "parity"} and asked.settings[0] not in plan.settings:
         problem = _("the running agent reads {line}, and two masters never share a line: it keeps its baud and parity")
         raise AgentError(problem.format(line=line), stop_hint())
     sentence = _("the agent reads {line} and asks between its readings, at its own settings; it goes on meanwhile")
     click.echo(sentence.format(line=line), err=True)
-    return plan_through_agent(instrument, config.box.runtime_dir, plan.units)
+    return asked
 
 
 def _same_host(one: str, other: str) -> bool:

@@ -69,7 +69,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 def test_a_meter_beside_those_that_are_read_is_found_and_named_as_they_are(box: Box):
     reads = box.bus.health()["x"].reads
-    done = run("scan", "--config", str(box.config), "--port", box.line.port, "--units", "2-3")
+    done = run("scan", "--config", str(box.config), "--port", box.line.port, "--units", "2-3", "--baud", "9600")
     assert done.returncode == 0, done.stderr
     assert "asks between its readings" in done.stderr
     (block,) = done.stdout.split("\n\n")[1:-1]
