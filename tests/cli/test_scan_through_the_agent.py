@@ -87,6 +87,7 @@ def test_a_meter_beside_those_that_are_read_is_found_and_named_as_they_are(box: 
 
 
 def test_settings_the_agent_does_not_use_are_refused_and_nothing_is_asked(box: Box):
+    assert box.line.asked.wait(10)
     done = run("scan", "--config", str(box.config), "--port", box.line.port, "--baud", "19200")
     assert done.returncode == 1
     assert "two masters never share a line" in done.stderr
