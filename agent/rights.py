@@ -47,9 +47,13 @@ def refuse_open_folder(folder: Path) -> None:
         UnsafeFile: it is one.
         OSError: there is no such folder.
     """
-    mode = folder.stat().st_mode
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+    if _is_open(folder):
         raise UnsafeFile(folder, _("anybody on this machine may replace files in it"), f"sudo chmod o-w {folder}")
+
+
+def _is_open(folder: Path) -> bool:
+    mode = folder.stat().st_mode
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def refuse_unsafe_in(folder: Path, names: Iterable[str]) -> None:
@@ -71,7 +75,7 @@ def open_ordinary(path: Path) -> int:
     A link is followed if whoever made it could have put the file there as well.
 
     Raises:
-        UnsafeFile: it is none, everybody may write it, or a link of somebody else leads there.
+        UnsafeFile: it is none, everybody may write or replace it, or a link of somebody else leads there.
         OSError: it cannot be opened.
     """
     found = path.stat()
@@ -81,6 +85,8 @@ def open_ordinary(path: Path) -> int:
     if stat.S_ISLNK(named.st_mode) and named.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
         raise UnsafeFile(path, _("this is a link that somebody else made"), _("put the file itself there"))
     refuse_unsafe(path, found)
+    if _is_open(path.parent):
+        raise UnsafeFile(path, _("anybody on this machine may replace it"), f"sudo chmod o-w {path.parent}")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         refuse_unsafe(path, os.fstat(fd))  # it may have been replaced meanwhile

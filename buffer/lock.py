@@ -5,13 +5,16 @@ import fcntl
 import os
 from pathlib import Path
 
+from instrument_agent.buffer.ballast import BALLAST_NAME
+from instrument_agent.buffer.card import PROBE_NAME
 from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
+from instrument_agent.buffer.stopnote import NOTE_NAME
 from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.i18n import _
 from instrument_agent.rights import UnsafeFile, refuse_unsafe_in
 
 LOCK_NAME = "lock"
-OURS = (LOCK_NAME, FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", HEAD_NAME)
+OURS = (LOCK_NAME, FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", HEAD_NAME, BALLAST_NAME, NOTE_NAME, PROBE_NAME)
 
 
 class StateLock:

@@ -14,6 +14,7 @@ from typing import Any
 
 from instrument_agent.core.errors import PlatformUnauthorized
 from instrument_agent.i18n import _
+from instrument_agent.rights import UnsafeFile, read_ordinary
 
 KEYS_NAME = "keys"
 
@@ -75,9 +76,11 @@ class KeyFile:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            found = json.loads(path.read_text(encoding="ascii"))
+            found = json.loads(read_ordinary(path))
         except FileNotFoundError:
             return None
+        except UnsafeFile as error:
+            raise PlatformUnauthorized(str(error), error.hint) from error
         except OSError as error:
             raise PlatformUnauthorized(
                 _("the key file {path} cannot be read: {error}").format(path=path, error=error),

@@ -12,6 +12,7 @@ from instrument_agent.config import InvalidConfig, load_config
 from instrument_agent.control import ControlServer
 from instrument_agent.core.errors import AgentError, PlatformUnauthorized, StoreUnavailable
 from instrument_agent.rights import UnsafeFile, open_ordinary
+from instrument_agent.uplink.enrolled import KeyFile
 from instrument_agent.uplink.http import HttpTransport
 
 NOBODY = 65534
@@ -63,7 +64,7 @@ def test_such_a_token_is_not_sent(tmp_path: Path, made: Callable[[Path], None], 
     assert todo in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["lock", "buffer.db", "buffer.db-wal", "head.json"])
+@pytest.mark.parametrize("name", ["lock", "buffer.db", "buffer.db-wal", "head.json", "ballast", "stopped"])
 @pytest.mark.parametrize(
     ("made", "said"),
     [(pipe, "no ordinary file"), (world_writable, "may change it"), (link, "this is a link")],
@@ -76,6 +77,27 @@ def test_such_a_file_among_the_agents_own_is_refused(
         StateLock(tmp_path)
     assert str(tmp_path / name) in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("made", "said", "todo"), KINDS)
+def test_such_a_file_of_keys_is_not_used(tmp_path: Path, made: Callable[[Path], None], said: str, todo: str) -> None:
+    keys = KeyFile(tmp_path, "province")
+    keys.path.parent.mkdir()
+    made(keys.path)
+    with pytest.raises(PlatformUnauthorized, match=re.escape(said)) as caught:
+        keys.read()
+    assert todo in caught.value.hint
+
+
+def test_a_config_file_that_anybody_may_replace_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("content")
+    tmp_path.chmod(0o777)
+    with pytest.raises(InvalidConfig, match="may replace it") as caught:
+        load_config(tmp_path / "config.toml")
+    assert f"sudo chmod o-w {tmp_path}" in str(caught.value)
+    tmp_path.chmod(0o1777)
+    with pytest.raises(InvalidConfig, match="not valid TOML"):
+        load_config(tmp_path / "config.toml")
 
 
 def test_folders_in_which_anybody_may_replace_files_are_refused(tmp_path: Path) -> None:
