@@ -39,6 +39,7 @@ FILES = {
     ),
     ROOT / "config.example.toml": SHARE / NAME / "config.example.toml",
     **{page: SHARE / "doc" / NAME / page.name for page in sorted((ROOT / "docs").glob("*.md"))},
+    **{one: SHARE / "doc" / NAME / "drawings" / one.name for one in sorted((ROOT / "docs/drawings").glob("*.svg"))},
 }
 EXECUTABLE = (HERE / "launcher", HERE / "rtupdate")
 
@@ -159,7 +160,8 @@ def _files(tree: Path) -> None:
         (tree / target).chmod(0o755 if source in EXECUTABLE else 0o644)
     # Isolated, without the packages of this Python: what is carried must be all that the commands need.
     make: list[str | Path] = [sys.executable, "-I", "-S", "-B", HERE / "for_terminals.py", tree / LIBRARY, tree / SHARE]
-    subprocess.run(make, check=True, env=os.environ | {"LANGUAGE": "C"})
+    for language in ("C", "zh_CN"):
+        subprocess.run(make, check=True, env=os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": language})
     doc = tree / SHARE / "doc" / NAME
     (doc / "changelog.gz").write_bytes(gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0))
     (doc / "copyright").write_text(_copyright(tree / LIBRARY), encoding="utf-8")

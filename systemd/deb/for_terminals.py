@@ -16,6 +16,7 @@ from click.shell_completion import get_completion_class  # noqa: E402  # likewis
 
 from instrument_agent import __version__  # noqa: E402  # likewise
 from instrument_agent.cli.main import cli  # noqa: E402  # likewise
+from instrument_agent.i18n import language  # noqa: E402  # likewise
 
 NAME = "instrument-agent"
 COMPLETIONS = {
@@ -23,7 +24,12 @@ COMPLETIONS = {
     "zsh": f"zsh/vendor-completions/_{NAME}",
     "fish": f"fish/vendor_completions.d/{NAME}.fish",
 }
-END = """.SH EXIT STATUS
+WORDS = {
+    "en": ("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "watches scientific instruments and delivers what they did"),
+    "zh": ("名称", "概要", "说明", "命令", "监测科研仪器并上传其运行记录"),
+}
+END = {
+    "en": """.SH EXIT STATUS
 0 if all is well; 1 if the command could not do its work (it says why, and what to do);
 2 for a mistyped command line; 78 if the config file has a mistake, upon which systemd does not start the service again.
 .SH FILES
@@ -41,14 +47,34 @@ What was observed. Do not delete it: it holds hours that may not be delivered ye
 .BR systemctl (1),
 .BR journalctl (1),
 .I /usr/share/doc/instrument-agent/
-"""
+""",
+    "zh": """.SH 退出码
+0 一切正常；1 命令未能完成（会说明原因和处理办法）；2 命令行写错；78 配置文件有错误，此时 systemd 不再自动启动服务。
+.SH 文件
+.TP
+.I /etc/instrument-agent/config.toml
+配置文件；全部配置项的说明见
+.IR /usr/share/instrument-agent/config.example.toml 。
+.TP
+.I /etc/instrument-agent/credentials/
+由 systemd 转交给服务的令牌，只有 root 可读。
+.TP
+.I /var/lib/instrument-agent/buffer.db
+观测记录。不要删除：其中可能有尚未上传的机时。
+.SH 另见
+.BR systemctl (1)、
+.BR journalctl (1)、
+.I /usr/share/doc/instrument-agent/technician.zh-CN.md
+""",
+}
 
 
 def main() -> None:
-    """Write all four."""
-    page = SHARE / f"man/man1/{NAME}.1.gz"
+    """Write the page in the language of LANGUAGE, and the completions, which know none."""
+    spoken = language()
+    page = SHARE / "man" / {"en": "", "zh": "zh_CN"}[spoken] / f"man1/{NAME}.1.gz"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_bytes(gzip.compress("".join(_page()).encode(), 9, mtime=0))
+    page.write_bytes(gzip.compress("".join(_page(spoken)).encode(), 9, mtime=0))
     for shell, name in COMPLETIONS.items():
         kind = get_completion_class(shell)
         if kind is None:
@@ -57,11 +83,12 @@ def main() -> None:
         (SHARE / name).write_text(kind(cli, {}, NAME, "_INSTRUMENT_AGENT_COMPLETE").source(), encoding="utf-8")
 
 
-def _page() -> list[str]:
-    parts = [f'.TH INSTRUMENT\\-AGENT 1 "" "{NAME} {__version__}"\n.SH NAME\n']
-    parts += [f"{NAME} \\- watches scientific instruments and delivers what they did\n.SH SYNOPSIS\n"]
-    parts += [f".B {NAME}\n.I COMMAND\n[OPTIONS]\n.SH DESCRIPTION\n{_plain(cli.help)}\n.SH COMMANDS\n"]
-    return [*parts, *_commands(cli, click.Context(cli, info_name=NAME)), END]
+def _page(spoken: str) -> list[str]:
+    name, synopsis, description, commands, does = WORDS[spoken]
+    parts = [f'.TH INSTRUMENT\\-AGENT 1 "" "{NAME} {__version__}"\n.SH {name}\n']
+    parts += [f"{NAME} \\- {does}\n.SH {synopsis}\n"]
+    parts += [f".B {NAME}\n.I COMMAND\n[OPTIONS]\n.SH {description}\n{_plain(cli.help)}\n.SH {commands}\n"]
+    return [*parts, *_commands(cli, click.Context(cli, info_name=NAME)), END[spoken]]
 
 
 def _commands(group: click.Group, context: click.Context) -> list[str]:

@@ -34,7 +34,8 @@ def for_terminals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder usr/share with what is made from the commands."""
     share = tmp_path_factory.mktemp("share")
     make = [sys.executable, "-B", DEB / "for_terminals.py", "/nonexistent", share]
-    subprocess.run(make, check=True, env=os.environ | {"LANGUAGE": "C"}, cwd=share)
+    for language in ("C", "zh_CN"):
+        subprocess.run(make, check=True, env=os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": language}, cwd=share)
     return share
 
 
@@ -86,9 +87,11 @@ def test_a_pure_library_is_unpacked_with_what_entry_points_are_found_by(build: M
     assert {path.relative_to(tmp_path / "library").as_posix() for path in found} == files.keys()
 
 
-def test_the_manual_page_has_every_command_and_each_of_its_options(for_terminals: Path) -> None:
-    page = gzip.decompress((for_terminals / "man/man1/instrument-agent.1.gz").read_bytes()).decode()
+@pytest.mark.parametrize(("folder", "said"), [("man/man1", "EXIT STATUS"), ("man/zh_CN/man1", "退出码")])
+def test_the_manual_page_has_every_command_and_each_of_its_options(for_terminals: Path, folder: str, said: str) -> None:
+    page = gzip.decompress((for_terminals / folder / "instrument-agent.1.gz").read_bytes()).decode()
     shown = page.replace("\\-", "-")
+    assert f".SH {said}" in shown
     assert all(f".SS instrument-agent {command}" in shown for command in COMMANDS)
     assert "--config PATH" in shown
     assert "--next-heartbeat-s" in shown, "options of commands within commands"
