@@ -59,6 +59,6 @@ def named(who: str | None) -> str | None:
 def your_name() -> str:
     """Ask the person at the terminal who it is."""
     while True:
-        name = str(click.prompt(_("Your name"))).strip()
+        name = str(click.prompt(_("Your name"), err=True)).strip()
         if 0 < len(name) <= LONGEST and name.isprintable():
             return name

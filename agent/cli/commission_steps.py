@@ -31,6 +31,10 @@ def take_steps(
     config: "Config", instrument: "InstrumentConfig", walk: Walk, answers: Answers | None, profile: str | None
 ) -> bool:
     """Take the steps that are left; say whether all of them are done."""
+    if walk.known.steps:
+        done = ", ".join(step_text(Step(name)) for name in walk.known.steps)
+        sentence = _("Going on with the walk of {who}, last at {when}. Done: {done}. --restart takes all steps anew")
+        click.echo(sentence.format(who=walk.known.who, when=walk.last_at(config.box.timezone), done=done))
     if not walk.known.who:
         walk.known.who = your_name() if answers is None else answers.who.strip()
     told = answers.profile if answers is not None else None

@@ -5,8 +5,10 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from instrument_agent.buffer.headfile import sync_directory
 from instrument_agent.commission.proposing import Lesson, lesson
@@ -60,6 +62,11 @@ class Walk:
     def left(self) -> list[Step]:
         """The steps that are still to be done."""
         return [step for step in steps_of(self.known.profile) if step not in self.known.steps]
+
+    def last_at(self, zone: str) -> str:
+        """Return when it came so far, as the box's clock, which nobody has checked, had it."""
+        changed_s = (self.folder / "walk.json").stat().st_mtime
+        return f"{datetime.fromtimestamp(changed_s, tz=ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
     def path(self, step: Step) -> Path:
         """Return where a step is recorded."""

@@ -130,6 +130,8 @@ def test_a_walk_goes_on_with_the_step_that_was_not_ok(box: FieldBox):
     done = commission(box, answered(box, {**WINDOWS, "off": (1000, 1200), "standby": (1000, 1200)}))
     assert done.returncode == 0, done.stdout
     assert "Switch the instrument off" not in done.stdout
+    assert "Going on with the walk of 张三, last at 2" in done.stdout
+    assert "Done: off or unplugged, standby. --restart" in done.stdout
     assert report(box)["steps"]["off"]["middle"] == pytest.approx(1.2, abs=0.1)
 
 
