@@ -43,7 +43,7 @@ def platform_check(
     """Exit with 1 if a demand is not met."""
     token = None if token_file is None else read_secret(token_file)
     code = None if code_file is None else read_secret(code_file)
-    _check_arguments(url, token)
+    _check_arguments(url, token, secret=token is not None or code is not None)
     with installed():
         from instrument_agent.receiver.musts import judge
         from instrument_agent.receiver.trial import NoAnswer, Trial
@@ -100,7 +100,9 @@ def _begin(trial: "Trial", code: str | None) -> None:
         )
 
 
-def _check_arguments(url: str, token: str | None) -> None:
+def _check_arguments(url: str, token: str | None, *, secret: bool) -> None:
+    from instrument_agent.config.fields import is_loopback
+
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -109,6 +111,11 @@ def _check_arguments(url: str, token: str | None) -> None:
     if not good:
         raise AgentError(
             _("{url} is not the address of a platform").format(url=url), _("write it like https://platform.example.org")
+        )
+    if secret and parts.scheme == "http" and not is_loopback(url):
+        raise AgentError(
+            _("over plain http everybody on the way could read the credential"),
+            _("give an address that begins with https"),
         )
     if token is not None and not re.fullmatch("[!-~]+", token):
         raise AgentError(

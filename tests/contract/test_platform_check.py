@@ -135,6 +135,13 @@ def test_people_read_what_is_wrong_and_what_to_do(carrier: Carrier, books: Ledge
     assert lines[-1] == "11 passed, 6 failed, 9 not tried"
 
 
+@pytest.mark.parametrize("option", ["--token-file", "--code-file"])
+def test_no_secret_goes_over_plain_http_to_another_machine(option: str, tmp_path: Path):
+    (tmp_path / "secret").write_text("s3cret")
+    done: Result = CliRunner().invoke(platform_check, ["http://192.0.2.1", option, str(tmp_path / "secret")])
+    assert "could read the credential" in str(done.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
