@@ -1,7 +1,7 @@
 """What an instrument did in all: its closed days, and of its intervals what no closed day has counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,9 +10,9 @@ from instrument_agent.buffer.books import anchors, intervals, newest_lifecycle, 
 from instrument_agent.buffer.calendar_days import boot_spans, daily_summaries, midnight
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.core.anchors import Sights
-from instrument_agent.core.days import clipped, local_day, midnights
+from instrument_agent.core.days import FAR_NS, clipped, local_day, midnights
 from instrument_agent.core.ledger import Interval
-from instrument_agent.core.readings import NS_PER_MS, Activity
+from instrument_agent.core.readings import NS_PER_MS, Activity, UnknownReason
 from instrument_agent.core.records import LifecycleWord
 
 SINCE = {"since_commissioned": LifecycleWord.COMMISSIONED, "since_transferred": LifecycleWord.TRANSFERRED}
@@ -55,6 +55,10 @@ def _spent_ms(source: Readable, instrument_id: str, zone: str, since: Mapping[st
     for boot in boots:
         for item in _uncounted(source, boot, days):
             spent_ns[item.activity] += item.end_ns - item.start_ns
+    # The days between which a boot without a date lies have its time once already, as unknown.
+    undated_ns = sum(item.end_ns - item.start_ns for boot in boots if boot.sights is None for item in boot.chain)
+    in_days_ms = sum(day.get("unknown_reasons_ms", {}).get(UnknownReason.UNDATED, 0) for day in days)
+    spent_ns[Activity.UNKNOWN] -= min(undated_ns, in_days_ms * NS_PER_MS)
     spent_ms = {f"{activity}_ms": nanoseconds // NS_PER_MS for activity, nanoseconds in spent_ns.items()}
     return {"powered_ms": spent_ms["standby_ms"] + spent_ms["running_ms"], **spent_ms}
 
@@ -71,7 +75,18 @@ def _boots(source: Readable, instrument_id: str, since: Mapping[str, Any] | None
             chain = list(clipped(chain, since["at_ms"] * NS_PER_MS, ENDLESS_NS))
         known = anchors(source, span.boot_id)
         found.append(_Boot(span.boot_id, chain, Sights(known) if known else None))
-    return found
+    return _believed(found)
+
+
+def _believed(boots: list[_Boot]) -> list[_Boot]:
+    """Take the date from each boot that seems to begin long after the last one did: no day has counted it."""
+    begins = [boot.sights.utc(boot.chain[0].start_ns).utc_ns for boot in boots if boot.sights and boot.chain]
+    return [
+        replace(boot, sights=None)
+        if boot.sights and boot.chain and boot.sights.utc(boot.chain[0].start_ns).utc_ns > begins[-1] + FAR_NS
+        else boot
+        for boot in boots
+    ]
 
 
 def _uncounted(source: Readable, boot: _Boot, days: Sequence[Mapping[str, Any]]) -> Sequence[Interval]:

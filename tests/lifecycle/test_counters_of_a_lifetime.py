@@ -57,6 +57,8 @@ def test_closed_days_the_day_that_is_open_and_a_boot_without_a_date_count_once_e
     running_ms = (16 * HOUR_MS - POLL_MS) + (2 * HOUR_MS - POLL_MS)
     assert spent(in_all) == {"off": in_all["off_ms"], "standby": 18 * HOUR_MS, "running": running_ms}
     assert in_all["powered_ms"] == running_ms + 18 * HOUR_MS
+    # From the midnight before the box came to its last sight it is 81 hours, and each counts once.
+    assert sum(in_all[f"{name}_ms"] for name in ("off", "standby", "running", "unknown")) == 81 * HOUR_MS
     assert spent(commissioned) | {"off": 0} == {"off": 0, "standby": POLL_MS, "running": running_ms}
     assert spent(handed) | {"off": 0} == {"off": 0, "standby": 0, "running": running_ms - 5 * HOUR_MS + POLL_MS}
     assert commissioned["off_ms"] == handed["off_ms"] == in_all["off_ms"] - 6 * HOUR_MS
