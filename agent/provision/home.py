@@ -34,11 +34,15 @@ USED_CODE_NAME = f"{CODE_NAME}.used"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A config that was put in force and is not proven yet; ``config_sha256`` is that of ``config.toml``."""
+    """A config that was put in force and is not proven yet; ``config_sha256`` is that of ``config.toml``.
+
+    ``excused`` are the instruments that could not be read before either, which is no reason to go back.
+    """
 
     number: int
     config_sha256: str
     has_last_good: bool
+    excused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,8 @@ class Home:
         found = _noted(self._trial)
         if found is None:
             return None
-        return Trial(int(found["number"]), str(found["config_sha256"]), bool(found["has_last_good"]))
+        excused = tuple(map(str, found.get("excused", ())))  # earlier versions wrote none
+        return Trial(int(found["number"]), str(found["config_sha256"]), bool(found["has_last_good"]), excused)
 
     def _note(self, path: Path, content: Mapping[str, object]) -> None:
         new = path.with_name(f"{path.name}.new")

@@ -59,7 +59,7 @@ class Provisioning:
             yield from self._take(found, pending)
         elif pending is not None:
             self._clean(found)
-            yield from self._try(pending, frozenset())
+            yield from self._try(pending)
         elif found is not None or self._waiting_code() is not None:
             self._clean(found)
             self._refresh()
@@ -110,17 +110,17 @@ class Provisioning:
             self.facts = Facts(Outcome.REFUSED, _sha256(found.config), mistakes=said)
             return
         before = self._in_force()
-        failing = frozenset[str]() if before is None else proving.failing(before)
+        failing = () if before is None else tuple(sorted(proving.failing(before)))
         has_last_good = self._keep_last_good(before, pending)
         yield "last good kept"
-        trial = Trial(number, _sha256(text.encode()), has_last_good)
+        trial = Trial(number, _sha256(text.encode()), has_last_good, failing)
         self.home.begin_trial(trial)
         yield "on trial"
         self.home.switch(staged)
         yield "in force"
         self._clean(found)
         yield "cleaned"
-        yield from self._try(trial, failing)
+        yield from self._try(trial)
 
     def _completed(self, found: Found) -> Found:
         """Return what was found, with the files it names that were taken from the card before."""
@@ -160,14 +160,14 @@ class Provisioning:
         self._left = self.card.remove(there)
         self._removed = [name for name in there if name not in self._left]
 
-    def _try(self, trial: Trial, excused: frozenset[str]) -> Iterator[str]:
-        """Prove the config in force, or go back; who could not be read before either is no reason to go back."""
+    def _try(self, trial: Trial) -> Iterator[str]:
+        """Prove the config in force, or go back."""
         end_s = time.monotonic() + self.patience_s
         trouble = self.restart()
         yield "started"
         config = load_config(self.home.config)
-        seen = proving.look(config, end_s - time.monotonic(), excused)
-        read = all(item.good or item.id in excused for item in seen)
+        seen = proving.look(config, end_s - time.monotonic(), frozenset(trial.excused))
+        read = all(item.good or item.id in trial.excused for item in seen)
         findings = self._with_platforms(config, seen, end_s, enrolling=read or not trial.has_last_good)
         lacking = missing(findings)
         if trouble:

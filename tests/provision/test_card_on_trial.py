@@ -68,6 +68,15 @@ def test_an_instrument_that_could_not_be_read_before_either_does_not_hold_up_a_n
     assert load_config(box.home.config).instruments[0].activity.run_above == 700
 
 
+def test_nor_does_it_after_a_power_cut_in_the_trial(box: Brought) -> None:
+    box.agent.unread = {"oven"}
+    box.runs_with(box.text("oven"))
+    box.bring(box.text("oven", run_above=700))
+    assert "in force" in box.task().steps()  # and no step after it
+    assert box.provision().outcome is Outcome.INCOMPLETE
+    assert load_config(box.home.config).instruments[0].activity.run_above == 700
+
+
 def test_a_file_with_mistakes_changes_nothing_and_each_mistake_is_told_with_its_line(box: Brought) -> None:
     box.runs_with(box.text("chiller"))
     box.bring(box.text("oven").replace("off_below = 5", "off_below = -5\nrun_abov = 3"), {"t": "s3cret"})
