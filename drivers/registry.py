@@ -29,9 +29,10 @@ def driver_class(name: str) -> type[Any]:
             try:
                 loaded: type[Any] = point.load()
             except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises is its own failure
+                package = point.dist.name if point.dist is not None else point.value
                 raise ConfigError(
                     _("the driver {name} cannot be loaded: {error}").format(name=name, error=error),
-                    _("reinstall the package that brings this driver"),
+                    _("reinstall the package that brings this driver: {package}").format(package=package),
                 ) from error
             return loaded
     names = driver_names()
