@@ -12,7 +12,7 @@ import pytest
 from instrument_agent import upkeep
 from instrument_agent.uplink import retry
 
-BOXES = 2000
+BOXES = 1000
 OVER_S = 20
 """With so few boxes a single second is mostly chance."""
 
