@@ -118,7 +118,7 @@ def read_fleet(path: Path, template_path: Path) -> Fleet:
     content = read_bytes(template_path)
     template = parsed(template_path, content)
     rows, mistakes = _rows(path, decoded(path, read_bytes(path)), config)
-    mistakes += _repeated(path, rows)
+    mistakes += _repeated(path, rows) + _shared(template_path, config, rows)
     if any(row.cell(CODE) for row in rows) and code_destination(config) is None:
         problem = _("it is not clear which platform the codes are for")
         mistakes.append(Mistake(template_path, None, "", problem, _("leave out credential_file there")))
@@ -212,6 +212,19 @@ def _repeated(path: Path, rows: list[Row]) -> list[Mistake]:
             if line != row.line:
                 problem = _("the same stands in line {line}").format(line=line)
                 found.append(Mistake(path, row.line, _place(column.number, column.title), problem))
+    return found
+
+
+def _shared(path: Path, config: Config, rows: list[Row]) -> list[Mistake]:
+    """Return the codes that a template gives to instruments of several boxes: hours of all would be those of one."""
+    found: list[Mistake] = []
+    for number, instrument in enumerate(config.instruments):
+        for key in ("asset_code", "platform_code"):
+            left = [row for row in rows if not any((of.key, of.instrument) == (key, number) for of in row.cells)]
+            if getattr(instrument, key) and len(left) > 1:
+                problem = _("{count} boxes would have the same {key}").format(count=len(left), key=key)
+                hint = _("leave it out there, or give each box its own in the table")
+                found.append(Mistake(path, None, f"instrument[{number + 1}].{key}", problem, hint))
     return found
 
 

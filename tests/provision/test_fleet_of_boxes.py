@@ -105,6 +105,17 @@ def test_a_table_of_a_chinese_excel_is_told_how_to_save_it(here: Path) -> None:
     assert (done.returncode, "this looks like GBK text, not UTF-8" in done.stderr) == (78, True)
 
 
+def test_a_code_of_the_template_is_no_code_for_several_boxes(here: Path) -> None:
+    Path("config.toml").write_text(TEMPLATE.replace('name_en = "Pump"', 'asset_code = "7"'), encoding="utf-8")
+    command = ("provision", "fleet.csv", "--template", "config.toml", "--out", "sticks")
+    assert run(*command).returncode == 0, "only lab-2 takes it from there"
+    Path("fleet.csv").write_text(TABLE + "lab-3,CCCC-3333,20210348,衍射仪,\n", encoding="utf-8")
+    done = run(*command[:-1], "more")
+    assert done.returncode == 78
+    assert "config.toml: instrument[2].asset_code: 2 boxes would have the same asset_code (leave it out" in done.stderr
+    assert not (here / "more").exists()
+
+
 def test_codes_need_a_platform_they_are_for(here: Path) -> None:
     Path("config.toml").write_text(
         TEMPLATE.replace("[[destination]]", '[[destination]]\ncredential_file = "t"')
