@@ -99,7 +99,7 @@ def check_url(text: str) -> None:
         _host_and_port = (url.hostname, url.port)  # both are parsed only now, and may be nonsense
     except ValueError:
         raise Unfit(_("is not a valid URL")) from None
-    if url.scheme not in _SCHEMES or not url.hostname or not text.isascii() or " " in text:
+    if url.scheme not in _SCHEMES or not url.hostname or url.port == 0 or not text.isascii() or " " in text:
         raise Unfit(_("must be a URL such as https://platform.example.org"))
     if "@" in url.netloc:
         raise Unfit(

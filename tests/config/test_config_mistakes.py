@@ -69,6 +69,7 @@ ONE_MISTAKE = [
     ("https://platform.example", "http://192.168.1.5", 6, "destination[1].url", "plain http", "https"),
     ("https://platform", "ftp://platform", 6, "destination[1].url", "must be a URL", ""),
     ("https://platform.example", "https://", 6, "destination[1].url", "must be a URL", ""),
+    ("https://platform.example", "https://platform.example:0", 6, "destination[1].url", "must be a URL", ""),
     ("https://platform.example", "https://[::1", 6, "destination[1].url", "not a valid URL", ""),
     ("https://platform.example", "https://p.example:99999", 6, "destination[1].url", "not a valid URL", ""),
     ("https://platform", "https://me:pw@platform", 6, "destination[1].url", "password", "credential_file"),
