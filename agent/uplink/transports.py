@@ -3,7 +3,6 @@
 from instrument_agent.config import DestinationConfig
 from instrument_agent.uplink.answers import Transport
 from instrument_agent.uplink.enrolled import KeyFile
-from instrument_agent.uplink.http import HttpTransport
 
 
 def transport_to(destination: DestinationConfig, box_id: str, keys: KeyFile) -> Transport:
@@ -11,9 +10,11 @@ def transport_to(destination: DestinationConfig, box_id: str, keys: KeyFile) -> 
     certificate = destination.client_cert_file
     client_cert = None if certificate is None else (certificate, destination.client_key_file)
     files = (destination.credential_file, destination.ca_file)
+    # Imported where they are used: a box carries in its memory what it speaks, and one without a network neither.
     if destination.url.startswith("mqtt"):
-        # Imported where it is used: a box that speaks HTTPS carries no MQTT in its memory.
         from instrument_agent.uplink.mqtt import MqttTransport
 
         return MqttTransport(destination.url, box_id, *files, client_cert)
+    from instrument_agent.uplink.http import HttpTransport
+
     return HttpTransport(destination.url, box_id, *files, keys, client_cert)
