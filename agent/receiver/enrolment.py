@@ -18,14 +18,13 @@ from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.keys import public_key_of, sign
 from instrument_agent.receiver.engine import laid_out, locked, writing
 from instrument_agent.receiver.signatures import check_head, keys_of, mark_used, note_key, own_key, take_key
-from instrument_agent.receiver.tables import boxes, codes, credentials
+from instrument_agent.receiver.tables import REVOKED, boxes, codes, credentials
 
 DAY_NS = 86_400 * NS_PER_S
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing that is easily misread
 _GROUPS, _GROUP = 5, 4  # 100 bits
 _SHOWN = 4
 _TOKEN_BYTES = 32
-_REVOKED = ""  # what no token hashes to
 _NOBODY = hashlib.sha256(secrets.token_bytes(_TOKEN_BYTES)).hexdigest()
 
 
@@ -153,7 +152,7 @@ class Enrolment:
 
     def admits(self, box_id: str) -> bool:
         """Say whether the box is enrolled and not revoked; for those whose name somebody else vouches for."""
-        mine = (credentials.c.box_id == box_id, credentials.c.token_hash != _REVOKED)
+        mine = (credentials.c.box_id == box_id, credentials.c.token_hash != REVOKED)
         with self._engine.begin() as connection:
             return connection.execute(select(credentials.c.box_id).where(*mine)).first() is not None
 
@@ -172,8 +171,8 @@ class Enrolment:
 
 def _take_away(connection: Connection, whose: ColumnElement[bool]) -> bool:
     """Take credentials away and remember that they were, so that no spare code enrols another box of that name."""
-    mine = (whose, credentials.c.token_hash != _REVOKED)
-    return connection.execute(update(credentials).where(*mine).values(token_hash=_REVOKED, borne=1)).rowcount > 0
+    mine = (whose, credentials.c.token_hash != REVOKED)
+    return connection.execute(update(credentials).where(*mine).values(token_hash=REVOKED, borne=1)).rowcount > 0
 
 
 def _check(row: Any, box_id: str, known: Any, public_key: str, now_ns: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from instrument_agent.core.readings import NS_PER_S, Activity
 from instrument_agent.receiver.ledger import Ledger
 from instrument_agent.receiver.live import Heartbeats, heartbeats_of
-from instrument_agent.receiver.tables import epochs, heartbeats, records
+from instrument_agent.receiver.tables import REVOKED, credentials, epochs, heartbeats, records
 from instrument_agent.receiver.timeline import Stretch, timeline
 from instrument_agent.receiver.views import Oddity, box_ids, oddities
 
@@ -45,8 +45,10 @@ class BoxShown:
 
 
 def lost(ledger: Ledger, now_ns: int) -> list[str]:
-    """Return the boxes that were heard once and are offline now, the latest lost first."""
+    """Return the boxes that were heard once and are offline now, the latest lost first; not those that were revoked."""
+    gone = select(credentials.c.box_id).where(credentials.c.token_hash == REVOKED)
     query = select(heartbeats.c.box_id).where(heartbeats.c.received_ns < now_ns - OFFLINE_AFTER_NS)
+    query = query.where(heartbeats.c.box_id.not_in(gone))
     with ledger.engine.begin() as connection:
         return list(connection.execute(query.order_by(heartbeats.c.received_ns.desc())).scalars())
 

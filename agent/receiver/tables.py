@@ -117,6 +117,8 @@ codes = Table(
     sqlite_autoincrement=True,
 )
 
+REVOKED = ""
+"""What no token hashes to: the credential of a box that is let in no more."""
 credentials = Table(
     "credentials",
     metadata,

@@ -15,6 +15,7 @@ from wire_box import BOOT, Box, ran, sealed
 from instrument_agent.core.canonical import NO_HASH
 from instrument_agent.core.readings import Activity
 from instrument_agent.receiver import Ledger, create_app
+from instrument_agent.receiver.enrolment import Enrolment
 from instrument_agent.receiver.page import Page
 from instrument_agent.receiver.timeline import Stretch, painted, timeline
 from instrument_agent.receiver.tongue import speaking_to
@@ -200,6 +201,11 @@ def test_who_is_offline_stands_first_whatever_page_it_is_on_the_latest_lost_befo
         ledger.heartbeat(f"box-{number}", shown.pulse(box_id=f"box-{number}"), NOW_NS - silent_s * 10**9)
     text = get(shown).text
     assert "boxes that are offline: 2</span> <a href='/boxes/box-59?hours=24'>box-59</a> <a href='/boxes/box-58" in text
+    enrolment = Enrolment(str(ledger.engine.url))
+    enrolment.enrol("box-59", enrolment.new_code(None, NOW_NS, 1), "A" * 43 + "=", NOW_NS)
+    enrolment.revoke_box("box-59")
+    enrolment.close()
+    assert "boxes that are offline: 1</span> <a href='/boxes/box-58" in get(shown).text, "the other was sent away"
 
 
 def test_oddities_and_doubled_hours_are_shown(shown: Box) -> None:
