@@ -58,7 +58,10 @@ def lesson(
     channels = {item.name: item for item in instrument.driver.build().channels}
     channel = channels[instrument.activity.channel]
     proposal = _credible(told_off(rounded(learn(recording, profile, standby, running)), off_between), channel)
-    if powered_only(proposal, profile):  # for off and standby alone a short recording is no little
+    only_powered = powered_only(proposal, profile)
+    if off_between is None and proposal.off is None and (only_powered or proposal.run_above is not None):
+        proposal = _off_unseen(proposal, instrument.activity.off_below)
+    if only_powered:  # for off and standby alone a short recording is no little
         sentence = _("only off and on are told apart, as you have said: no run is ever claimed")
         proposal = replace(proposal, refusals=(sentence,))
     new = keys(proposal, profile, channel)
@@ -71,6 +74,18 @@ def lesson(
         keys=new,
         rules=proposal.rules(instrument.activity) if activity is None else activity.rules(),
     )
+
+
+def _off_unseen(proposal: Proposal, known: float | None) -> Proposal:
+    """Return the same, with the threshold of off that somebody has set before (``known``) rather than a higher guess.
+
+    What draws less than the lowest standby that was seen may be another standby, and a false "off" is the worst error.
+    """
+    said = _("off was not seen: off_below is an estimate")
+    if known is not None and known < proposal.off_below:
+        proposal = replace(proposal, off_below=known)
+        said = _("off was not seen: off_below stays as it is")
+    return replace(proposal, reasons=(*proposal.reasons, said))
 
 
 def _credible(proposal: Proposal, channel: Channel) -> Proposal:

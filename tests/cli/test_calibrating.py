@@ -75,6 +75,18 @@ def test_what_is_written_lies_between_the_levels(box: FieldBox, recorded: Path):
     assert (data["by"], data["tool"], data["rules"]) == ("Li Si", "calibrate", rules_data(activity.rules()))
 
 
+def test_where_off_was_not_seen_its_threshold_stays_as_somebody_set_it(box: FieldBox, tmp_path: Path):
+    never_off = trace(tmp_path / "on.csv", PHASES[1:])
+    done = calibrate(box, "--from-trace", str(never_off), "--write")
+    assert "off was not seen: off_below stays as it is" in done.stdout
+    assert load_config(box.config_path).instruments[0].activity.off_below == 5
+    text = box.config_path.read_text(encoding="utf-8")
+    box.config_path.write_text(
+        text[: text.index("[instrument.activity]")] + "[instrument.activity]\n", encoding="utf-8"
+    )
+    assert "off was not seen: off_below is an estimate" in calibrate(box, "--from-trace", str(never_off)).stdout
+
+
 def test_no_run_told_is_exit_status_one_and_writes_nothing(box: FieldBox, tmp_path: Path):
     before = box.config_path.read_bytes()
     flat = trace(tmp_path / "flat.csv", [(3600, 300.0)])
