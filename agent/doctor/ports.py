@@ -51,7 +51,7 @@ def judge_port(facts: PortFacts) -> Verdict:
             "port",
             Grade.FAIL,
             _("it is not there"),
-            _("plug the adapter in, or name it as it is called in ls /dev/serial/by-path/"),
+            _advice_if_missing(facts.path),
             facts.path,
         )
     if not facts.device:
@@ -67,14 +67,24 @@ def judge_port(facts: PortFacts) -> Verdict:
     return Verdict("port", Grade.OK, _("{user} may open it").format(user=facts.account), "", facts.path)
 
 
+def _advice_if_missing(path: str) -> str:
+    if path.startswith("/dev/spidev"):
+        return _("enable SPI: sudo raspi-config nonint do_spi 0 (docs/wiring.md)")
+    if path.startswith("/dev/gpiochip"):
+        return _("pins need a Raspberry Pi")
+    return _("plug the adapter in, or name it as it is called in ls /dev/serial/by-path/")
+
+
 def ports_of(config: Config) -> list[str]:
-    """Return the device files that the drivers of a config open: serial ports, and SPI of clamps."""
+    """Return the device files that the drivers of a config open: serial ports, SPI of clamps, and the chip of pins."""
     found: dict[str, None] = {}
     for item in config.instruments:
         if item.driver.options.get("port"):
             found[str(item.driver.options["port"])] = None
         elif "spi_device" in item.driver.options:
             found[f"/dev/spidev0.{item.driver.options['spi_device']}"] = None
+        elif "pin" in item.driver.options:
+            found["/dev/gpiochip0"] = None
     return list(found)
 
 

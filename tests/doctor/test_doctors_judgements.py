@@ -173,6 +173,14 @@ def test_a_port_that_may_not_be_opened_names_the_rule_that_would_allow_it() -> N
     assert "70-instrument-agent.rules" in verdict.advice
 
 
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [("/dev/ttyUSB0", "plug the adapter in"), ("/dev/spidev0.0", "enable SPI"), ("/dev/gpiochip0", "a Raspberry Pi")],
+)
+def test_what_is_missing_is_got_as_its_kind_is(path: str, advice: str) -> None:
+    assert advice in judge_port(PortFacts(path, there=False)).advice
+
+
 GOOD = {"reads": 1000, "failures": 2, "failing": None, "error": "", "hint": "", "backwards": 0}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from far_sides import HttpServer
 
-from instrument_agent.config import BoxConfig, DestinationConfig
+from instrument_agent.config import BoxConfig, DestinationConfig, load_config
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.doctor import credentials, machine, platforms, ports, service
 from instrument_agent.doctor.machine import Places
@@ -216,6 +216,19 @@ def test_a_port_is_looked_at_and_not_opened() -> None:
     assert ports.look_at(name, STRANGER).allowed
     os.close(ours)
     os.close(theirs)
+
+
+def test_every_device_file_that_is_opened_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    by = "[instrument.activity]\nchannel"
+    drivers = {
+        "meter": 'name = "modbus"\nprofile = "eastron-sdm120"\nport = "/dev/ttyUSB0"\nunit_id = 1',
+        "hood": f'name = "contact"\npin = 17\n{by} = "contact"\nstates = {{ closed = "off" }}',
+        "clamp": f'name = "current_clamp"\nct_ratio = 2000\nburden_ohm = 18\n{by} = "current_a"',
+    }
+    text = "".join(f'[[instrument]]\nid = "{name}"\n[instrument.driver]\n{keys}\n' for name, keys in drivers.items())
+    path.write_text(f'[box]\nid = "box-1"\n{text}', encoding="utf-8")
+    assert ports.ports_of(load_config(path)) == ["/dev/ttyUSB0", "/dev/gpiochip0", "/dev/spidev0.0"]
 
 
 def test_what_is_no_device_and_what_is_not_there_are_told_apart(tmp_path: Path) -> None:
