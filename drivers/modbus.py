@@ -102,13 +102,13 @@ class ModbusDriver:
         """
         deadline_s = time.monotonic() + timeout_s
         words: dict[tuple[int, int], int] = {}
-        for block in self._blocks:
-            if self._ask(block, deadline_s, words):
-                continue
-            # Some meters refuse a read over registers they do not have, and answer when it leaves them out.
-            parts = without_gaps(block, self._registers)
-            for part in parts if len(parts) > 1 else ():
-                self._ask(part, deadline_s, words)
+        try:
+            for block in self._blocks:
+                self._ask_whole(block, deadline_s, words)
+        except DeviceUnavailable as error:
+            if words and isinstance(error.__cause__, TimeoutError):
+                raise self._too_slow(timeout_s) from error
+            raise
         if not words:
             raise DeviceUnavailable(
                 _("unit {unit} refuses every register of {profile}").format(unit=self.unit_id, profile=self._name()),
@@ -168,6 +168,22 @@ class ModbusDriver:
         if wrong:
             raise together(wrong)
         return given
+
+    def _ask_whole(self, block: Block, deadline_s: float, words: dict[tuple[int, int], int]) -> None:
+        """Note the words of one block, read in parts if the device refuses the whole."""
+        if self._ask(block, deadline_s, words):
+            return
+        # Some meters refuse a read over registers they do not have, and answer when it leaves them out.
+        parts = without_gaps(block, self._registers)
+        for part in parts if len(parts) > 1 else ():
+            self._ask(part, deadline_s, words)
+
+    def _too_slow(self, timeout_s: float) -> DeviceUnavailable:
+        problem = _("unit {unit} answers, but not all of {profile} within {timeout_s:.2f} s")
+        return DeviceUnavailable(
+            problem.format(unit=self.unit_id, profile=self._name(), timeout_s=timeout_s),
+            _("make timeout_s longer, or the baud rate higher: at 1200 baud a reading may take more than a second"),
+        )
 
     def _ask(self, block: Block, deadline_s: float, words: dict[tuple[int, int], int]) -> bool:
         """Note the words of one block and tell whether the device did not refuse it."""

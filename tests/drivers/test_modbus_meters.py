@@ -265,3 +265,15 @@ def test_coils_discrete_inputs_and_registers_of_one_device_are_read_together() -
 def test_a_meter_needs_a_port_or_a_host_and_not_both(options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="either a port or a host"):
         ModbusDriver(**options)
+
+
+def test_a_meter_that_answers_some_of_its_blocks_only_is_too_slow_and_not_miswired() -> None:
+    def first_block_only(question: bytes) -> list[bytes]:
+        return [tcp(question, bytes(2 * question[11]))] if question[8:10] == b"\0\0" else []
+
+    with TcpFarEnd(first_block_only) as end:
+        driver = ModbusDriver(host="127.0.0.1", tcp_port=end.port)
+        with pytest.raises(DeviceUnavailable, match=r"answers, but not all of eastron-sdm120 within 0\.20 s") as caught:
+            driver.read(0.2)
+        driver.close()
+    assert "timeout_s longer" in caught.value.hint
