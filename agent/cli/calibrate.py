@@ -9,7 +9,7 @@ import click
 
 from instrument_agent.cli import words
 from instrument_agent.cli.adjusted import adjusted
-from instrument_agent.cli.asked import named, who_option
+from instrument_agent.cli.asked import named, sure, who_option, yes_option
 from instrument_agent.cli.at_terminal import quiet_log, until_interrupted
 from instrument_agent.cli.calibration import Window, window
 from instrument_agent.cli.options import config_option, examples
@@ -57,6 +57,7 @@ PLOT_WIDTH = 68
 )
 @click.option("--write", "write_wanted", is_flag=True, help=_("write the thresholds into the config file"))
 @who_option
+@yes_option
 def calibrate(
     instrument_id: str,
     config_path: Path,
@@ -68,6 +69,7 @@ def calibrate(
     picture_path: Path | None,
     write_wanted: bool,
     who: str | None,
+    yes: bool,
 ) -> None:
     """Show what was learned; exit status 1 if no run can be told."""
     from instrument_agent.commission.proposing import lesson
@@ -88,7 +90,7 @@ def calibrate(
         show(found)
         if picture_path is not None:
             _draw(found, picture_path)
-    if write_wanted and found.keys:
+    if write_wanted and found.keys and _meant(found, yes=yes):
         for sentence in adjusted(config, instrument_id, found.keys, "calibrate", named(who)):
             click.echo(sentence)
     if not found.keys:
@@ -105,6 +107,14 @@ def _live(config: "Config", instrument: "InstrumentConfig", for_s: float, path: 
         sentence = _("{instrument} could not be read: {error}")
         raise DeviceUnavailable(sentence.format(instrument=instrument.id, error=recorded.error), recorded.hint)
     return path
+
+
+def _meant(found: "Lesson", *, yes: bool) -> bool:
+    """Ask whether doubtful thresholds are to be written: somebody has to have looked."""
+    from instrument_agent.commission.verdict import Certainty
+
+    doubtful = found.proposal.certainty is Certainty.DOUBTFUL
+    return not doubtful or sure(_("These thresholds are doubtful. Write them?"), yes=yes)
 
 
 def show(found: "Lesson") -> None:

@@ -125,9 +125,16 @@ def test_thresholds_over_all_that_the_meter_reads_are_refused(box: FieldBox, tmp
 
 
 def test_a_trace_in_kilowatts_for_a_meter_in_watts_is_doubted(box: FieldBox, tmp_path: Path):
-    done = calibrate(box, "--from-trace", str(changed(trace(tmp_path / "kw.csv", PHASES), 1e-3)))
+    kilowatts = changed(trace(tmp_path / "kw.csv", PHASES), 1e-3)
+    done = calibrate(box, "--from-trace", str(kilowatts))
     assert "is the trace in kilowatts?" in done.stdout
     assert "doubtful" in done.stdout
+    before = box.config_path.read_bytes()
+    refused = calibrate(box, "--from-trace", str(kilowatts), "--write")
+    assert "nobody is there to be asked" in refused.stderr
+    assert box.config_path.read_bytes() == before
+    assert calibrate(box, "--from-trace", str(kilowatts), "--write", "--yes").returncode == 0
+    assert box.config_path.read_bytes() != before
 
 
 def test_with_powered_hours_only_no_reading_is_ever_a_run(box: FieldBox, recorded: Path):
