@@ -19,10 +19,11 @@ END, SURE = "end", "sure"
 """Stand among characters for the end of the line, which ``$`` asks for, and for nothing that could be in the way."""
 MANY = 1 << 30
 IGNORING_CASE = "(?i)"
-_ALPHABET = [*map(chr, range(128)), "\xe9", "\u4e2d"]
+_ALPHABET = frozenset({*map(chr, range(128)), "\xe9", "\u4e2d"})
 """Every character of ASCII, and one for each kind beyond it that a class may tell apart."""
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(?P<low>[0-9]*)(?P<comma>,?)(?P<high>[0-9]*)\})[?+]?")
 _GROUP = re.compile(r"\((?:\?(?::|P<\w+>))?(?!\?)")
+_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})")
 _ANCHOR = re.compile(r"\^|\\A|\\b|\\B")
 _LINE_END = re.compile(r"\$|\\Z")
 _CHARACTERS = re.compile(
@@ -152,6 +153,9 @@ class _Reader:
     def __init__(self, pattern: str, flags: str) -> None:
         self._pattern = pattern
         self._flags = flags
+        # A character beyond ASCII that is named stands for itself.
+        named = {chr(int(short or long, 16)) for short, long in _ESCAPED.findall(pattern)} | set(pattern)
+        self._alphabet = _ALPHABET | {letter for letter in named if not letter.isascii()}
         self._position = 0
 
     def whole(self) -> _Part:
@@ -190,7 +194,7 @@ class _Reader:
                 return part
         if match := _CHARACTERS.match(self._pattern, self._position):
             self._position = match.end()
-            return _Characters(_letters(self._flags, match.group()))
+            return _Characters(_letters(self._flags + match.group(), self._alphabet))
         return None
 
     def _took(self, sign: str) -> bool:
@@ -210,8 +214,6 @@ def _bounds(quantifier: re.Match[str]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=256)
-def _letters(flags: str, text: str) -> Letters:
+def _letters(text: str, alphabet: Letters) -> Letters:
     """Return which characters a part that stands for one character fits."""
-    fits = re.compile(flags + text).fullmatch
-    # A character beyond ASCII that is named is in no alphabet but its own.
-    return frozenset(filter(fits, {*_ALPHABET, *(letter for letter in text if not letter.isascii())}))
+    return frozenset(filter(re.compile(text).fullmatch, alphabet))

@@ -114,6 +114,8 @@ def test_a_pattern_that_repeats_a_repeat_is_refused(pattern: str) -> None:
     [
         r".*POW.*=.*([0-9.]+).*W",
         r"a*a*a*(b)$",
+        "[\u4e00-\u9fa5]*\u7535[\u4e00-\u9fa5]*\u538b[\u4e00-\u9fa5]*(\u4f0f)",
+        r"[\u4e00-\u9fa5]*\u7535[\u4e00-\u9fa5]*\u538b[\u4e00-\u9fa5]*(\u4f0f)",
         r"\s*(\d+)\s*\d*\s*\d*W",
         "a?" * 30 + "a" * 30 + "(b)",
         "(?:a|.)" * 25 + "(c)",
