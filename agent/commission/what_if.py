@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from heapq import merge
 from zoneinfo import ZoneInfo
 
-from instrument_agent.buffer.books import intervals, run_records
+from instrument_agent.buffer.books import intervals, run_records, states
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.traces import BUCKET_MS, Seen, load_buckets, load_edges, traced_boots
 from instrument_agent.core.activity import Rules
@@ -86,16 +86,20 @@ class Trace:
         return sum(standby) / len(standby) if standby else 0.0
 
     def recorded(self) -> Days:
-        """Return what the books have of the same time."""
+        """Return what the books have of the same time, and what is open by the last checkpoint."""
         days: Days = defaultdict(Hours)
         records = run_records(self._source, self._instrument_id)
+        state = states(self._source).get(self._instrument_id)
         for boot_id in self.boots:
             first_ns = next(iter(self.readings(boot_id, ""))).at_ns
+            chain = intervals(self._source, self._instrument_id, boot_id)
+            if state is not None and state.boot_id == boot_id:
+                chain.append(state.line.open)
             found: list[Event] = [
-                replace(item, start_ns=max(item.start_ns, first_ns))
-                for item in intervals(self._source, self._instrument_id, boot_id)
-                if item.end_ns > first_ns
+                replace(item, start_ns=max(item.start_ns, first_ns)) for item in chain if item.end_ns > first_ns
             ]
+            if state is not None and state.boot_id == boot_id and state.open_run is not None:
+                found.append(RunSession(state.open_run.start_ns, state.open_run.seen_to_ns, 0))
             for record in records:
                 start_ns = record["data"]["start_ms"] * NS_PER_MS
                 if record["boot_id"] == boot_id and start_ns >= first_ns // NS_PER_MS * NS_PER_MS:

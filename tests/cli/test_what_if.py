@@ -59,6 +59,12 @@ def test_a_threshold_within_the_noise_of_standby_is_warned_of(box: TracedBox):
     assert asked(box, "--run-above", "900", "--run-below", "880").stderr == ""
 
 
+def test_a_run_that_goes_on_counts_as_recorded_too(tmp_path: Path):
+    (day,) = days(TracedBox(tmp_path / "box", ((800, 300), (2400, 600))), "--run-above", "1500")
+    assert day["recorded"] == {"runs": 1, "running_ms": 599_000}
+    assert day["old"]["running_ms"] == pytest.approx(599_000, abs=20_000)
+
+
 def test_hours_stand_on_the_local_day_on_which_they_were_run(tmp_path: Path):
     # From 23:00 in Alaska on: one run over midnight, from 23:50 to 00:20.
     shape = ((800, 3000), (2400, 1800), (800, 600))
