@@ -193,8 +193,9 @@ def _through_agent(config: "Config", instrument: "InstrumentConfig", plan: "Plan
     from instrument_agent.field.asking import plan_through_agent
 
     line, asked = plan.port or plan.host, plan_through_agent(instrument, config.box.runtime_dir, plan.units)
-    if given & {"baud", "parity"} and asked.settings[0] not in plan.settings:
-        problem = _("the running agent reads {line}, and two masters never share a line: it keeps its baud and parity")
+    other_settings = given & {"baud", "parity"} and asked.settings[0] not in plan.settings
+    if other_settings or not hasattr(instrument.driver.driver, "ask"):
+        problem = _("the running agent reads {line}, and two masters never share a line")
         raise AgentError(problem.format(line=line), stop_hint())
     sentence = _("the agent reads {line} and asks between its readings, at its own settings; it goes on meanwhile")
     click.echo(sentence.format(line=line), err=True)

@@ -104,3 +104,17 @@ def test_only_what_reads_can_be_asked_through_the_agent(box: Box, wrong: dict[st
     assert len(ask(box.config.parent / "run", request)["words"]) == 2
     with pytest.raises(RequestFailed, match="not understood"):
         ask(box.config.parent / "run", {**request, **wrong})
+
+
+def test_the_port_of_an_instrument_that_speaks_no_modbus_is_refused(tmp_path: Path):
+    path, driver = tmp_path / "box.toml", 'name = "serial_text", port = "/dev/nowhere"'
+    values = '[{ channel = "power_w", unit = "W", pattern = "(.+)" }]'
+    modbus = CONFIG.format(port="/dev/nowhere").replace('name = "modbus", port = "/dev/nowhere", baud = 9600', "{}")
+    path.write_text(modbus.replace("{}", f"{driver}, values = {values}"), encoding="utf-8")
+    server = ControlServer(tmp_path / "run", {"status": lambda _request: {}})
+    try:
+        done = run("scan", "--config", str(path), "--port", "/dev/nowhere")
+    finally:
+        server.close()
+    assert done.returncode == 1
+    assert "two masters never share a line" in done.stderr
