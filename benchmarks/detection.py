@@ -1,10 +1,11 @@
 """How well runs are found in labelled traces: whatever folder holds traces/NAME.csv and labels/NAME.csv.
 
-    python benchmarks/detection.py FOLDER [--cli]
+    python benchmarks/detection.py FOLDER
 
 Truth states are off, standby, running, nonrun (off or standby), on (standby or running) and unsure; labels/META.csv
-gives the tolerance ``tol_s`` of a boundary. An ``on`` or ``unsure`` stretch beside a run leaves its boundary open.
-Silences over 60 s are not scored, and a run may be interrupted by one.
+gives the tolerance ``tol_s`` of a boundary, and in a column ``profile`` what must be told of a load, if anything. An
+``on`` or ``unsure`` stretch beside a run leaves its boundary open. Silences over 60 s are not scored, and a run may be
+interrupted by one. `made_traces.py` writes such a folder.
 """
 
 import argparse
@@ -24,7 +25,7 @@ SILENT_S = 60.0
 OPEN = ("on", "unsure")
 MERGE_S = 1e-6
 NEUTRAL_SHARE, SPURIOUS_SHARE = 0.95, 0.5
-IDLE_CYCLING = ("cooler_idle_night",)
+TOLD = {"cooler_idle_night": "idle_cycling"}
 VARIANTS = ((1.0, 0.0), (10.0, 0.0), (1.0, 200.0), (10.0, 300.0))
 CENTRE = 0.25
 """The technician marks the middle half of the longest stretch that is no run, and of the longest run."""
@@ -206,21 +207,27 @@ def replayed(trace: Path, arguments: Sequence[str]) -> list[Row]:
     return read_rows(io.StringIO(done.stdout))
 
 
-def scored(folder: Path, name: str, tol_s: float, variant: tuple[float, float], commissioned: bool) -> Score:
+def scored(
+    folder: Path, name: str, tol_s: float, variant: tuple[float, float], commissioned: bool, profile: str = ""
+) -> Score:
     """Replay one trace and score it."""
     trace = folder / "traces" / f"{name}.csv"
     with (folder / "labels" / f"{name}.csv").open(newline="") as file:
         truth = read_rows(file)
     arguments = ["--scale", str(variant[0]), "--offset", str(variant[1])]
-    arguments += ["--activity-profile", "idle_cycling"] if name in IDLE_CYCLING else []
+    arguments += ["--activity-profile", profile] if profile else []
     arguments += marked(truth) if commissioned else []
     return score(truth, replayed(trace, arguments), tol_s, silences(trace))
 
 
-def labelled(folder: Path) -> list[tuple[str, float]]:
-    """Return the names of the labelled traces with their tolerance in seconds."""
+def labelled(folder: Path) -> list[tuple[str, float, str]]:
+    """Return the names of the labelled traces with their tolerance in seconds and the profile to tell."""
     with (folder / "labels" / "META.csv").open(newline="") as file:
-        return [(row["name"], float(row["tol_s"])) for row in csv.DictReader(file) if row["labelled"] == "True"]
+        return [
+            (row["name"], float(row["tol_s"]), row.get("profile") or TOLD.get(row["name"], ""))
+            for row in csv.DictReader(file)
+            if row["labelled"] == "True"
+        ]
 
 
 def main() -> None:
@@ -232,7 +239,10 @@ def main() -> None:
         sys.exit(f"{folder} has no labels/META.csv: give a folder with traces/ and labels/")
     for commissioned in (False, True):
         for variant in VARIANTS:
-            rows = [(name, scored(folder, name, tol_s, variant, commissioned)) for name, tol_s in labelled(folder)]
+            rows = [
+                (name, scored(folder, name, tol_s, variant, commissioned, profile))
+                for name, tol_s, profile in labelled(folder)
+            ]
             print(f"{'commissioned' if commissioned else 'unlabelled'}, x{variant[0]:g} {variant[1]:+g} W")
             for name, found in rows:
                 print(

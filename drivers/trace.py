@@ -29,6 +29,8 @@ REASONS = (UnknownReason.DRIVER_UNAVAILABLE, UnknownReason.DRIVER_ERROR)
 """Why a read can fail; everything else that is unknown has to do with the agent that recorded."""
 LATEST_S = 1e15
 """No clock ever said so; a larger number would leave the range of a float when it is turned into nanoseconds."""
+LARGEST = 1e15
+"""No channel reads more, and squares of it are still numbers."""
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]*")
 _FORMULA = ("'", "=", "+", "-", "@", "\t", "\r")
@@ -76,11 +78,13 @@ def trace_rows(path: Path) -> Iterator[tuple[float, float]]:
                 at_s, value = float(at_text), float(value_text)
             except ValueError:
                 at_s = value = math.nan
-            if last_s <= at_s <= LATEST_S and math.isfinite(value):
+            if last_s <= at_s <= LATEST_S and -LARGEST <= value <= LARGEST:
                 last_s = at_s
                 yield at_s, value
             elif row:
                 _time(path, line, row, 1, last_s)
+                if math.isfinite(value):
+                    raise BadRow(path, line, _("the value is out of range: {row}").format(row=_shown(row)))
                 raise BadRow(path, line, _("not two numbers: {row}").format(row=_shown(row)))
 
 
@@ -169,6 +173,8 @@ def _value(path: Path, line: int, cell: str) -> Value:
         return cell
     if not _is_finite(cell):
         raise BadRow(path, line, _("not a finite number: {cell}").format(cell=cell[:80]))
+    if abs(float(cell)) > LARGEST:
+        raise BadRow(path, line, _("the value is out of range: {row}").format(row=cell[:80]))
     return float(cell)
 
 

@@ -11,6 +11,7 @@ from instrument_agent.commission.learning import learn
 from instrument_agent.commission.recorded import Recording
 from instrument_agent.commission.verdict import Certainty, Proposal
 from instrument_agent.core.errors import ConfigError
+from instrument_agent.drivers.trace import LARGEST
 from instrument_agent.i18n import _
 
 Window = tuple[float, float]
@@ -55,8 +56,10 @@ def calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_change(scale: float, offset: float) -> None:
     """Refuse to turn the trace upside down."""
-    if not (0 < scale < math.inf and math.isfinite(offset)):
-        raise ConfigError(_("--scale must be greater than 0, and --offset a number"))
+    if not (0 < scale <= LARGEST and abs(offset) <= LARGEST):
+        raise ConfigError(
+            _("--scale must be greater than 0, and neither it nor --offset beyond {most:g}").format(most=LARGEST)
+        )
 
 
 def learned(recording: Recording, profile: str | None, standby: Window | None, running: Window | None) -> Proposal:

@@ -83,7 +83,9 @@ def test_the_score_counts_hits_disturbances_and_hours():
 
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded traces of ../shared/detection are not here")
-@pytest.mark.parametrize(("name", "tol_s"), labelled(SHARED) if SHARED.is_dir() else [("none", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "tol_s"), [row[:2] for row in labelled(SHARED)] if SHARED.is_dir() else [("none", 0.0)]
+)
 def test_our_score_is_that_of_the_scorer_beside_the_traces(name: str, tol_s: float, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(SHARED))
     import score as theirs  # it is not part of the product
@@ -103,7 +105,7 @@ def test_our_score_is_that_of_the_scorer_beside_the_traces(name: str, tol_s: flo
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded traces of ../shared/detection are not here")
 @pytest.mark.parametrize("commissioned", [False, True])
 def test_the_runs_of_a_real_trace_are_found(commissioned: bool):
-    name, tol_s = next(pair for pair in labelled(SHARED) if pair[0] == "printer_laser_a")
+    name, tol_s, _told = next(row for row in labelled(SHARED) if row[0] == "printer_laser_a")
     found = scored(SHARED, name, tol_s, (10.0, 300.0), commissioned)
     assert (found.f1, found.spurious) == (1.0, 0)
     assert abs(found.hours_error) < 0.02

@@ -21,6 +21,7 @@ HEAD = "timestamp_s,value\n0,1\n1,1\n"
         (HEAD + "inf,1\n", 4, "not two numbers"),
         (HEAD + "2,-inf\n", 4, "not two numbers"),
         (HEAD + "1e300,1\n", 4, "the time is out of range: 1e300,1"),
+        (HEAD + "2,1e200\n", 4, "the value is out of range: 2,1e200"),
         (HEAD + "2;1\n", 4, "not two numbers"),
         (HEAD + "2,0\x001\n", 4, "not two numbers"),
         (HEAD + "\n\n0.5,1\n", 6, "time goes backwards"),
