@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from written import loaded, mistakes_in
 
 from instrument_agent.config import InvalidConfig, Mistake, load_config
 
@@ -124,18 +125,14 @@ ONE_MISTAKE = [
 ]  # fmt: skip
 
 
-def mistakes_in(text: str, folder: Path) -> list[Mistake]:
-    path = folder / "config.toml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidConfig) as caught:
-        load_config(path)
-    assert all(mistake.path == path for mistake in caught.value.mistakes)
-    return caught.value.mistakes
+def told(folder: Path, text: str) -> list[Mistake]:
+    found = mistakes_in(folder, text)
+    assert all(mistake.path == folder / "config.toml" for mistake in found)
+    return found
 
 
 def test_the_config_all_these_are_made_from_is_good(tmp_path: Path):
-    (tmp_path / "config.toml").write_text(GOOD, encoding="utf-8")
-    assert len(load_config(tmp_path / "config.toml").instruments) == 2
+    assert len(loaded(tmp_path, GOOD).instruments) == 2
 
 
 @pytest.mark.parametrize("case", ONE_MISTAKE, ids=lambda case: f"{case[3]} {case[4]}")
@@ -144,7 +141,7 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, case: tuple[str, str,
     assert old in GOOD
     # The instruments that only the last two lines tell apart are changed from the end.
     text = new.join(GOOD.rsplit(old, 1)) if old.startswith("run_above = 800\n") else GOOD.replace(old, new, 1)
-    [mistake] = mistakes_in(text, tmp_path)
+    [mistake] = told(tmp_path, text)
     assert (mistake.line, mistake.key) == (line, key)
     assert problem in mistake.problem
     assert hint in mistake.hint
@@ -153,7 +150,7 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, case: tuple[str, str,
 def test_all_mistakes_are_told_in_one_run_in_the_order_of_their_lines(tmp_path: Path):
     text = GOOD.replace('"box-1"', '""').replace("https", "http").replace('"sem-1"', '"xrd-1"')
     text = text.replace("poll_s = 1", "pol_s = 1").replace("2400", "300").replace("{ off_below", "{ of_below")
-    assert [(mistake.line, mistake.key) for mistake in mistakes_in(text, tmp_path)] == [
+    assert [(mistake.line, mistake.key) for mistake in told(tmp_path, text)] == [
         (2, "box.id"),
         (6, "destination[1].url"),
         (11, "instrument[1].activity.of_below"),
@@ -165,12 +162,12 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_their_lines(tmp_path: 
 
 
 def test_an_empty_file_lacks_a_box_and_an_instrument(tmp_path: Path):
-    assert [mistake.key for mistake in mistakes_in("", tmp_path)] == ["box", "instrument"]
+    assert [mistake.key for mistake in told(tmp_path, "")] == ["box", "instrument"]
 
 
 def test_meters_at_one_network_address_must_have_different_units(tmp_path: Path):
     text = GOOD.replace('port = "/dev/ttyUSB0"', 'host = "192.0.2.1"').replace("unit_id = 2", "unit_id = 1")
-    [mistake] = mistakes_in(text, tmp_path)
+    [mistake] = told(tmp_path, text)
     assert (mistake.line, mistake.key) == (20, "instrument[2].driver.unit_id")
 
 
@@ -192,7 +189,7 @@ def test_a_hint_stands_in_parentheses():
 
 def test_a_text_in_the_wrong_place_is_not_repeated_as_it_may_be_a_password(tmp_path: Path):
     text = GOOD.replace('url = "https', 'heartbeat_s = "s3cret"\ntoken = "s3cret"\nurl = "https://s3cret@x')
-    assert all("s3cret" not in str(mistake) for mistake in mistakes_in(text, tmp_path))
+    assert all("s3cret" not in str(mistake) for mistake in told(tmp_path, text))
 
 
 FOREIGN_DRIVERS = """
@@ -253,6 +250,6 @@ def test_a_foreign_driver_that_refuses_is_a_mistake_and_not_a_crash(
     tmp_path: Path, options: str, key: str, problem: str
 ):
     text = GOOD.replace('name = "modbus", port = "/dev/ttyUSB0"', options)
-    [mistake] = mistakes_in(text, tmp_path)
+    [mistake] = told(tmp_path, text)
     assert (mistake.line, mistake.key) == (11 if "activity" in key else 10, key)
     assert problem in mistake.problem

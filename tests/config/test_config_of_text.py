@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from instrument_agent.config import InvalidConfig, load_config
+from written import mistakes_in
 
 CONFIG = """\
 [box]
@@ -37,11 +36,7 @@ ONE_MISTAKE = [
 
 
 def mistakes(tmp_path: Path, text: str) -> list[tuple[int | None, str, str]]:
-    path = tmp_path / "config.toml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidConfig) as caught:
-        load_config(path)
-    found = caught.value.mistakes
+    found = mistakes_in(tmp_path, text)
     return [(item.line, item.key.removeprefix("instrument[1].driver."), item.problem) for item in found]
 
 

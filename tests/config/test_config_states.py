@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from written import loaded, mistakes_in
 
-from instrument_agent.config import InstrumentConfig, InvalidConfig, load_config
+from instrument_agent.config import InstrumentConfig, InvalidConfig
 from instrument_agent.core.readings import Activity
 
 BOX = """\
@@ -18,21 +19,18 @@ channel = "lamp"
 """
 
 
-def loaded(tmp_path: Path, activity: str) -> InstrumentConfig:
-    path = tmp_path / "box.toml"
-    path.write_text(BOX + activity, encoding="utf-8")
-    [instrument] = load_config(path).instruments
+def laser(tmp_path: Path, activity: str) -> InstrumentConfig:
+    [instrument] = loaded(tmp_path, BOX + activity).instruments
     return instrument
 
 
 def mistakes(tmp_path: Path, activity: str) -> list[tuple[str, str]]:
-    with pytest.raises(InvalidConfig) as caught:
-        loaded(tmp_path, activity)
-    return [(mistake.key.removeprefix("instrument[1].activity."), mistake.problem) for mistake in caught.value.mistakes]
+    found = mistakes_in(tmp_path, BOX + activity)
+    return [(mistake.key.removeprefix("instrument[1].activity."), mistake.problem) for mistake in found]
 
 
 def test_words_get_their_meaning(tmp_path: Path):
-    rules = loaded(tmp_path, 'states = { closed = "running", open = "standby" }').activity.rules()
+    rules = laser(tmp_path, 'states = { closed = "running", open = "standby" }').activity.rules()
     assert rules.states == {"closed": Activity.RUNNING, "open": Activity.STANDBY}
 
 
@@ -42,20 +40,18 @@ def test_states_and_thresholds_exclude_each_other(tmp_path: Path):
 
 
 def test_with_neither_states_nor_thresholds_there_is_nothing_to_judge_by(tmp_path: Path):
-    activity = loaded(tmp_path, "min_on_s = 5").activity
+    activity = laser(tmp_path, "min_on_s = 5").activity
     assert (activity.told, activity.rules().calibrated) == (False, False)
-    assert loaded(tmp_path, "off_below = 5\nrun_above = 50").activity.rules().calibrated
-    assert loaded(tmp_path, 'states = { closed = "running" }').activity.rules().calibrated
+    assert laser(tmp_path, "off_below = 5\nrun_above = 50").activity.rules().calibrated
+    assert laser(tmp_path, 'states = { closed = "running" }').activity.rules().calibrated
 
 
 def test_without_an_activity_table_the_agent_learns_by_the_usual_channel(tmp_path: Path):
-    path = tmp_path / "box.toml"
-    path.write_text(BOX.partition("[instrument.activity]")[0].replace(', channel = "lamp"', ""), encoding="utf-8")
-    [instrument] = load_config(path).instruments
+    bare = BOX.partition("[instrument.activity]")[0]
+    [instrument] = loaded(tmp_path, bare.replace(', channel = "lamp"', "")).instruments
     assert (instrument.activity.channel, instrument.activity.told) == ("power_w", False)
-    path.write_text(BOX.partition("[instrument.activity]")[0], encoding="utf-8")
     with pytest.raises(InvalidConfig, match="does not read this channel"):
-        load_config(path)
+        loaded(tmp_path, bare)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +94,7 @@ channel = "state"
 
 
 def told(tmp_path: Path, activity: str) -> list[tuple[int | None, str, str]]:
-    path = tmp_path / "box.toml"
-    path.write_text(REGISTER + activity, encoding="utf-8")
-    with pytest.raises(InvalidConfig) as caught:
-        load_config(path)
-    return [(mistake.line, mistake.problem, mistake.hint) for mistake in caught.value.mistakes]
+    return [(mistake.line, mistake.problem, mistake.hint) for mistake in mistakes_in(tmp_path, REGISTER + activity)]
 
 
 def test_thresholds_for_a_channel_that_tells_states_are_a_mistake(tmp_path: Path):
@@ -117,6 +109,5 @@ def test_a_state_that_the_driver_never_tells_is_a_mistake_with_the_nearest_one(t
 
 
 def test_a_code_without_a_text_may_be_given_a_meaning(tmp_path: Path):
-    path = tmp_path / "box.toml"
-    path.write_text(REGISTER + 'states = { idle = "standby", measuring = "running", 7 = "off" }', encoding="utf-8")
-    assert load_config(path).instruments[0].activity.rules().states is not None
+    text = REGISTER + 'states = { idle = "standby", measuring = "running", 7 = "off" }'
+    assert loaded(tmp_path, text).instruments[0].activity.rules().states is not None

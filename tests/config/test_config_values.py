@@ -5,24 +5,12 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from written import SHORTEST, loaded
 
 from instrument_agent.config import Config, load_config
 from instrument_agent.core.activity import Rules
 from instrument_agent.drivers.mock import MockDriver
 from instrument_agent.drivers.modbus import ModbusDriver
-
-SHORTEST = """\
-[box]
-id = "box-1"
-[[instrument]]
-id = "xrd-1"
-[instrument.driver]
-name = "modbus"
-port = "/dev/ttyUSB0"
-[instrument.activity]
-off_below = 20
-run_above = 800
-"""
 
 
 @pytest.fixture
@@ -31,8 +19,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
 
     def write_and_load(text: str) -> Config:
-        (tmp_path / "config.toml").write_text(text, encoding="utf-8")
-        return load_config(tmp_path / "config.toml")
+        return loaded(tmp_path, text)
 
     return write_and_load
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from instrument_agent.config import Config, InvalidConfig, load_config
+from written import loaded, mistakes_in
 
 INSTRUMENT = """
 [[instrument]]
@@ -15,25 +14,22 @@ driver = {{ name = "mock", script = [1.0] }}
 """
 
 
-def loaded(tmp_path: Path, **witnesses: str) -> Config:
-    path = tmp_path / "box.toml"
+def watched(**witnesses: str) -> str:
     text = '[box]\nid = "box-1"\n'
     for name, witness in witnesses.items():
         text += INSTRUMENT.format(name=name, witness=f'witness = "{witness}"' if witness else "")
-    path.write_text(text, encoding="utf-8")
-    return load_config(path)
+    return text
 
 
 def mistakes(tmp_path: Path, **witnesses: str) -> list[tuple[str, int | None, str]]:
-    with pytest.raises(InvalidConfig) as caught:
-        loaded(tmp_path, **witnesses)
-    return [(item.key, item.line, f"{item.problem}; {item.hint}") for item in caught.value.mistakes]
+    found = mistakes_in(tmp_path, watched(**witnesses))
+    return [(item.key, item.line, f"{item.problem}; {item.hint}") for item in found]
 
 
 def test_an_instrument_may_name_one_and_two_may_name_the_same(tmp_path: Path) -> None:
-    config = loaded(tmp_path, xrd="lamp", lamp="", sem="lamp")
+    config = loaded(tmp_path, watched(xrd="lamp", lamp="", sem="lamp"))
     assert [item.activity.witness for item in config.instruments] == ["lamp", None, "lamp"]
-    config = loaded(tmp_path, xrd="lamp", lamp="relay", relay="")
+    config = loaded(tmp_path, watched(xrd="lamp", lamp="relay", relay=""))
     assert [item.activity.witness for item in config.instruments] == ["lamp", "relay", None]
 
 
