@@ -68,8 +68,7 @@ class Agent:
         """
         self.clock = clock
         self.stopping = threading.Event()
-        self.failed = False
-        self.restarting = False
+        self.failed = self.restarting = False
         self.reload_wanted = threading.Event()
         self.successor: Config | None = None
         self.order: Order | None = None
@@ -79,6 +78,7 @@ class Agent:
         self._upkeep = Upkeep(self.store, clock, config)
         self._upkeep.begin()
         self.config = config = resuming.retire_from(config)
+        self._upkeep.count_also(resuming.unwatched(config))
         self.recorder = Recorder(self.store, clock, config.box.checkpoint_s)
         self.anchoring = Anchoring(self.store, clock)
         self._time_sync = TimeSync(clock, sync_file)

@@ -63,6 +63,32 @@ class Daybook:
         """Close every day of every instrument that can be closed by now; return how many were."""
         return sum(self._close_instrument(name, state) for name, state in states.items())
 
+    def owes(self, instrument_id: str, state: State) -> bool:
+        """Say whether a day in which an instrument was still watched is not counted yet, as far as is known."""
+        following = self._next(instrument_id, state)
+        return following is None or following.utc_ns[0] < self._watched_to_utc_ns(instrument_id, state, following)
+
+    def is_due(self, instrument_id: str, state: State) -> bool:
+        """Say whether the next day of an instrument can be closed by now."""
+        return self._due(instrument_id, state, anchors(self._store, state.boot_id)) is not None
+
+    def close_next(self, instrument_id: str, state: State) -> None:
+        """Close the next day of an instrument, if it can be by now."""
+        due = self._due(instrument_id, state, anchors(self._store, state.boot_id))
+        if due is not None:
+            self._close(instrument_id, state, due)
+
+    def _watched_to_utc_ns(self, instrument_id: str, state: State, following: _Due) -> int:
+        """Return until when an instrument was watched; a boot that may still learn the time counts as long enough."""
+        for span in reversed(boot_spans(self._store, instrument_id, following.next.first_epoch_number)):
+            if span.watched_to_ns is not None:
+                utc = _clock_of(anchors(self._store, span.boot_id))(span.watched_to_ns)
+                if utc is not None:
+                    return utc.utc_ns
+                if span.boot_id == state.boot_id:
+                    return following.utc_ns[1]
+        return following.utc_ns[0]
+
     def _close_instrument(self, instrument_id: str, state: State) -> int:
         closed = 0
         # Nearly every look finds nothing due, so looking reads little more than the anchors of this boot.
@@ -155,7 +181,7 @@ class Daybook:
         if begin is None or end is None:
             return None
         if begin.utc_ns - FAR_NS > day_ns[1] or end.utc_ns + FAR_NS < day_ns[0]:
-            return Stretch(begin.utc_ns, end.utc_ns, ())
+            return Stretch(begin.utc_ns, end.utc_ns, (), span.left)
         marks_ns = (self._mark(span.boot_id, clock, utc_ns, begin_ns) for utc_ns in day_ns)
         from_ns, to_ns = (min(max(mark_ns, begin_ns), end_ns) for mark_ns in marks_ns)
         chain = intervals_between(self._store, instrument_id, span.boot_id, from_ns, to_ns)
@@ -163,7 +189,7 @@ class Daybook:
             # A bus may have closed the open interval since this state was taken: it counts once, as it was then.
             growing = state.line.open
             chain = [*(item for item in chain if item.start_ns < growing.start_ns), growing]
-        return Stretch(begin.utc_ns, end.utc_ns, clipped(chain, from_ns, to_ns))
+        return Stretch(begin.utc_ns, end.utc_ns, clipped(chain, from_ns, to_ns), span.left)
 
     def _mark(self, boot_id: str, clock: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
         """Return where a midnight lies on a boot's clock: where it was put first, for all instruments and both days."""

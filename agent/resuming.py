@@ -17,7 +17,7 @@ from instrument_agent.clock import Clock
 from instrument_agent.config import Config, InstrumentConfig
 from instrument_agent.core.drift import standing as still_moved
 from instrument_agent.core.errors import StoreUnavailable
-from instrument_agent.core.observing import cut, next_boot, observe
+from instrument_agent.core.observing import cut, is_left, left, next_boot, observe
 from instrument_agent.core.observing import ended as ended_boot
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S, Activity, FailedRead, UnknownReason
 from instrument_agent.core.records import Fact, LifecycleWord, RecordType
@@ -26,7 +26,7 @@ from instrument_agent.core.step import Event, State, begin
 from instrument_agent.handover import Order, in_use, is_retired, owner_changed, transferred
 from instrument_agent.lifetime import counters
 from instrument_agent.poll.recorder import Recorder, Watched
-from instrument_agent.standing_rules import Standing, announcement, standing_rules
+from instrument_agent.standing_rules import Standing, announced_rules, announcement, standing_rules
 
 log = logging.getLogger(__name__)
 
@@ -66,30 +66,41 @@ class Resuming:
                     self._retire(instrument, order, config.box.timezone)
             except StoreUnavailable as error:  # then it goes on being watched
                 log.error("%s is not retired: %s. %s", instrument.id, error, error.hint)
+        for instrument_id in self._states.keys() - {item.id for item in config.instruments}:
+            try:
+                self._leave(instrument_id)
+            except StoreUnavailable as error:  # then the next agent does it
+                log.error("the books of %s stay open: %s. %s", instrument_id, error, error.hint)
         return in_use(config, self._store)
+
+    def unwatched(self, config: Config) -> dict[str, State]:
+        """Return the books of what is not watched any more, as ``retire_from`` left them."""
+        watched = {item.id for item in config.instruments}
+        return {name: state for name, state in self._states.items() if name not in watched}
 
     def take_up(self, instrument: InstrumentConfig, recorder: Recorder) -> None:
         """Go on with the books of an instrument, and say why nothing was seen in between.
 
         If it is another owner's by now, or is ordered to be, the books are closed here and new ones begun.
         """
-        left, order = self._left(instrument), self._ordered(instrument.id, LifecycleWord.TRANSFERRED)
-        state, boot_id = left.state, self._clock.boot_id
+        books = self._left(instrument.id, standing_rules(instrument, self._store))
+        order = self._ordered(instrument.id, LifecycleWord.TRANSFERRED)
+        state, boot_id = books.state, self._clock.boot_id
         spent_ns = time_spent_ns(self._store, instrument.id, boot_id)
-        data, identity = announcement(instrument, left.standing), instrument.identity()
+        data, identity = announcement(instrument, books.standing), instrument.identity()
         before = configured_data(self._store, instrument.id).get("identity", {})
-        closed, unseen, at_ns = None, left.unseen, left.now_ns
+        closed, unseen, at_ns = None, books.unseen, books.now_ns
         if order is not None or owner_changed(before, identity):
-            closed = _closed(left)
+            closed = _closed(books)
             state, spent_ns, at_ns = closed[0], dict.fromkeys(Activity, 0), closed[0].latest_ns
             unseen = unseen[-1:]
             log.warning("%s changes hands; its books begin anew", instrument.id)
-        moved = still_moved(left.standing.rules, state.drift, at_ns)
+        moved = still_moved(books.standing.rules, state.drift, at_ns)
 
         def write_first(change: Transaction) -> None:
             # In one transaction with the new state: a boot whose books are closed must never be closed again.
-            if left.ended is not None:
-                save_events(change, instrument.id, *left.ended)
+            if books.ended is not None:
+                save_events(change, instrument.id, *books.ended)
             if closed is not None:
                 save_events(change, instrument.id, *closed)
                 told = transferred(before, identity, order)
@@ -98,32 +109,43 @@ class Resuming:
             if announced and moved is not None:
                 save_events(change, instrument.id, state, (moved,))
 
-        recorder.watch(instrument.id, Watched(left.standing.rules, state, spent_ns=spent_ns), write_first)
+        recorder.watch(instrument.id, Watched(books.standing.rules, state, spent_ns=spent_ns), write_first)
         for failed in unseen:
             recorder.take(instrument.id, failed)
 
     def _retire(self, instrument: InstrumentConfig, order: Order | None, zone: str) -> None:
-        left = self._left(instrument)
-        closed = _closed(left)
-        with self._store.write() as change:
-            if left.ended is not None:
-                save_events(change, instrument.id, *left.ended)
-            save_events(change, instrument.id, *closed)
-            save_state(change, instrument.id, closed[0])
-        self._states[instrument.id] = closed[0]
+        state = self._close(instrument.id, standing_rules(instrument, self._store))
         # What it did in all can be told only now. If this agent ends here, the instrument goes on being watched.
         if order is not None:
             told = {**order.data, "counters": counters(self._store, instrument.id, zone)}
-            fact = Fact(RecordType.LIFECYCLE_EVENT, self._clock.boot_id, closed[0].latest_ns, told, instrument.id)
+            fact = Fact(RecordType.LIFECYCLE_EVENT, self._clock.boot_id, state.latest_ns, told, instrument.id)
             with self._store.write() as change:
                 change.append(fact)
         log.warning("%s is retired; it is not watched any more", instrument.id)
 
-    def _left(self, instrument: InstrumentConfig) -> _Left:
+    def _leave(self, instrument_id: str) -> None:
+        """Close the books of an instrument that is no longer in the config file; put back, it goes on with new ones."""
+        if not is_left(self._states[instrument_id]):
+            self._close(instrument_id, announced_rules(instrument_id, self._store))
+            log.warning("%s is not in the config file any more; it is not watched", instrument_id)
+
+    def _close(self, instrument_id: str, standing: Standing) -> State:
+        """Close the books of an instrument that is not watched any more; return them."""
+        books = self._left(instrument_id, standing)
+        state, events = _closed(books)
+        state = left(state)
+        with self._store.write() as change:
+            if books.ended is not None:
+                save_events(change, instrument_id, *books.ended)
+            save_events(change, instrument_id, state, events)
+            save_state(change, instrument_id, state)
+        self._states[instrument_id] = state
+        return state
+
+    def _left(self, instrument_id: str, standing: Standing) -> _Left:
         """Return where the books of an instrument stand in this boot."""
         now_ns, boot_id = self._clock.boottime_ns(), self._clock.boot_id
-        standing = standing_rules(instrument, self._store)
-        state, ended = self._states.get(instrument.id), None
+        state, ended = self._states.get(instrument_id), None
         if state is not None and state.boot_id != boot_id:
             # Between two checkpoints nothing was written: for so long it may have gone on.
             uncertain_ns = max(self._checkpoint_ns, self._unsaved_to_ns(state) - state.last_seen_ns)
@@ -132,12 +154,14 @@ class Resuming:
         elif state is None:
             state = begin(boot_id, now_ns)
         unseen: list[FailedRead] = []
-        if instrument.id in self._states:
+        if instrument_id in self._states and is_left(self._states[instrument_id]):
+            unseen.append(FailedRead(now_ns, UnknownReason.NOT_WATCHED))
+        elif instrument_id in self._states:
             unsaved_to_ns = self._unsaved_to_ns(state)
             if unsaved_to_ns >= state.latest_ns:
                 since_then = (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED)
                 unseen += [FailedRead(unsaved_to_ns, reason) for reason in since_then]
-            why = self._why_unseen(self._states[instrument.id])
+            why = self._why_unseen(self._states[instrument_id])
             if why is UnknownReason.POWER_LOSS and now_ns > BOOTED_NS:
                 unseen += [FailedRead(BOOTED_NS, reason) for reason in (why, UnknownReason.AGENT_STOPPED)]
                 why = UnknownReason.AGENT_STOPPED
@@ -171,13 +195,13 @@ def _open_at_end(state: State) -> Earlier | None:
     return Earlier(state.boot_id, state.open_run.start_ns) if state.open_run is not None else None
 
 
-def _closed(left: _Left) -> tuple[State, tuple[Event, ...]]:
+def _closed(books: _Left) -> tuple[State, tuple[Event, ...]]:
     """Close books now, on a whole millisecond, so that the record of it names the very instant."""
-    state, events = left.state, list[Event]()
-    for failed in left.unseen:
+    state, events = books.state, list[Event]()
+    for failed in books.unseen:
         reading = replace(failed, at_ns=max(failed.at_ns, state.latest_ns))
-        state, more = observe(left.standing.rules, state, reading)
+        state, more = observe(books.standing.rules, state, reading)
         events += more
-    at_ns = -(-max(left.now_ns, state.latest_ns) // NS_PER_MS) * NS_PER_MS
-    state, more = cut(left.standing.rules, state, at_ns)
+    at_ns = -(-max(books.now_ns, state.latest_ns) // NS_PER_MS) * NS_PER_MS
+    state, more = cut(books.standing.rules, state, at_ns)
     return state, (*events, *more)

@@ -8,7 +8,7 @@ from instrument_agent.buffer.books import configured_data, newest_event
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.config import ActivityConfig, InstrumentConfig
 from instrument_agent.core.activity import Rules
-from instrument_agent.core.records import LifecycleWord, RulesOrigin, configured, rules_data
+from instrument_agent.core.records import LifecycleWord, RulesOrigin, configured, rules_data, rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,17 @@ def standing_rules(instrument: InstrumentConfig, source: Readable) -> Standing:
     if announced.get("rules_origin") != RulesOrigin.LEARNED or known.get("channel") != rules.channel:
         return Standing(rules, None)
     return Standing(learned_rules(instrument.activity, known), RulesOrigin.LEARNED)
+
+
+def announced_rules(instrument_id: str, source: Readable) -> Standing:
+    """Return the rules an instrument was announced with, for one that is in no config file any more.
+
+    Raises:
+        StoreUnavailable: the books cannot be read.
+    """
+    announced = configured_data(source, instrument_id)
+    origin = announced.get("rules_origin")
+    return Standing(rules_of(announced.get("rules")), None if origin is None else RulesOrigin(origin))
 
 
 def announcement(instrument: InstrumentConfig, standing: Standing) -> dict[str, Any]:

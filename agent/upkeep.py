@@ -1,6 +1,7 @@
 """What the database needs besides being written to: epochs, closed days, room on the card."""
 
 import logging
+from collections.abc import Mapping
 
 from instrument_agent import __version__
 from instrument_agent.buffer.retention import PRUNE_EVERY_NS, prune
@@ -11,8 +12,10 @@ from instrument_agent.clock import Clock
 from instrument_agent.config import Config
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.readings import NS_PER_S
+from instrument_agent.core.step import State
 from instrument_agent.daybook import Daybook
 from instrument_agent.poll.recorder import RETRY_NS, Recorder
+from instrument_agent.unwatched import Unwatched
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.retry import share
 
@@ -43,6 +46,7 @@ class Upkeep:
         self._clock = clock
         self._config = config
         self._daybook = Daybook(store, config.box.timezone, tuple(config.box.idle_levels_days))
+        self._unwatched = Unwatched(store, self._daybook, {})
         self._started_ns = clock.boottime_ns()
         self._epoch_began_ns = self._started_ns
         self._begin_at_ns = self._days_at_ns = self._tend_at_ns = 0
@@ -59,6 +63,10 @@ class Upkeep:
             else:
                 return True
         return False
+
+    def count_also(self, states: Mapping[str, State]) -> None:
+        """Count the last day of instruments, too, that are not watched any more."""
+        self._unwatched = Unwatched(self._store, self._daybook, states)
 
     def do_what_is_due(self, recorder: Recorder, anchoring: Anchoring) -> None:
         """Begin what could not be begun, close days, lay down the ballast and prune, each in its time."""
@@ -95,6 +103,7 @@ class Upkeep:
     def _close_days(self, recorder: Recorder) -> None:
         try:
             self._daybook.close_due(recorder.saved())
+            self._unwatched.close_due(self._clock.boot_id, self._clock.boottime_ns())
         except StoreDamaged as error:
             self._store.note_damage(str(error))
         except StoreUnavailable as error:

@@ -11,6 +11,7 @@ from instrument_agent.buffer.reader import Readable, damaged
 from instrument_agent.buffer.store import Transaction
 from instrument_agent.core.days import Idle
 from instrument_agent.core.ledger import Interval
+from instrument_agent.core.readings import UnknownReason
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
 from instrument_agent.i18n import _
@@ -40,13 +41,22 @@ class Midnight:
 
 @dataclass(frozen=True, slots=True)
 class BootSpan:
-    """A boot an instrument was watched in: its first and newest epoch, and how far its closed intervals reach."""
+    """A boot an instrument was watched in: its first and newest epoch, and how far its closed intervals reach.
+
+    ``watched_to_ns`` is how far it was watched; None if it was not.
+    """
 
     boot_id: str
     first_epoch_number: int
     last_epoch_number: int
     begin_ns: int | None
     end_ns: int | None
+    watched_to_ns: int | None
+
+    @property
+    def left(self) -> bool:
+        """Whether the instrument was not watched any more at the end of it."""
+        return self.end_ns is not None and self.watched_to_ns != self.end_ns
 
 
 def next_day(source: Readable, instrument_id: str) -> NextDay | None:
@@ -129,9 +139,13 @@ def boot_spans(source: Readable, instrument_id: str, first_epoch_number: int) ->
     numbers: dict[str, list[int]] = {}
     for epoch in epochs(source):
         numbers.setdefault(epoch.boot_id, []).append(epoch.number)
-    reach = "select min(start_ns), max(end_ns) from intervals where instrument_id = ? and boot_id = ?"
+    reach = (
+        "select min(start_ns), max(end_ns), max(iif(reason is ?, null, end_ns)) from intervals"
+        " where instrument_id = ? and boot_id = ?"
+    )
+    unwatched = UnknownReason.NOT_WATCHED.value
     return [
-        BootSpan(boot_id, its[0], its[-1], *source.rows(reach, (instrument_id, boot_id))[0])
+        BootSpan(boot_id, its[0], its[-1], *source.rows(reach, (unwatched, instrument_id, boot_id))[0])
         for boot_id, its in numbers.items()
         if its[-1] >= first_epoch_number
     ]

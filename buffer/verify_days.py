@@ -241,8 +241,9 @@ class DayProof:
             self._sights[boot_id] = Sights(self._anchors[boot_id])
         clock, begin_ns, end_ns = self._sights[boot_id].utc, chain[0].start_ns, chain[-1].end_ns
         begin_utc_ns, end_utc_ns = clock(begin_ns).utc_ns, clock(end_ns).utc_ns
+        left = chain[-1].reason is UnknownReason.NOT_WATCHED
         if begin_utc_ns - FAR_NS > day_ns[1] or end_utc_ns + FAR_NS < day_ns[0]:
-            return Stretch(begin_utc_ns, end_utc_ns, ())
+            return Stretch(begin_utc_ns, end_utc_ns, (), left)
         marks = [self._marks.get((boot_id, utc_ns)) for utc_ns in day_ns]
         cut = [min(max(mark.boottime_ns, begin_ns), end_ns) for mark in marks if mark and mark.after_id < id_]
         if len(cut) != len(marks):
@@ -250,7 +251,7 @@ class DayProof:
             return None  # lost, or put down anew after this day had been counted
         first = bisect_left(chain, cut[0], key=lambda item: item.end_ns)
         after = bisect_left(chain, cut[1], key=lambda item: item.start_ns)
-        return Stretch(begin_utc_ns, end_utc_ns, clipped(chain[first:after], *cut))
+        return Stretch(begin_utc_ns, end_utc_ns, clipped(chain[first:after], *cut), left)
 
     def _checked_midnights(self, source: Readable) -> Iterator[Midnight]:
         for row in source.rows(f"select {MIDNIGHT_COLUMNS} from midnights"):  # noqa: S608  # a constant

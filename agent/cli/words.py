@@ -43,7 +43,7 @@ def reason_word(reason: str | None) -> str:
         UnknownReason.SENSOR_SUSPECT: _("the sensor is in doubt"),
         UnknownReason.NOT_CALIBRATED: _("no thresholds yet"),
         UnknownReason.NOT_POLLED: _("not read yet"),
-        UnknownReason.NOT_WATCHED: _("not watched yet"),
+        UnknownReason.NOT_WATCHED: _("not watched"),
         UnknownReason.UNDATED: _("the box had no power, or was on without knowing the time"),
         UnknownReason.STORAGE_FAULT: _("it could not be written down"),
     }

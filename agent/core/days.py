@@ -25,12 +25,14 @@ KNOWN_COVERAGE = 0.95
 class Stretch:
     """One boot: where its chain begins and ends in UTC, and what of the chain lies inside the day.
 
-    ``dark`` is why nothing dated is known of the time before it, back to the last dated boot.
+    ``left`` says that its chain ends with the instrument not watched any more. ``dark`` is why nothing dated is known
+    of the time before it, back to the last dated boot.
     """
 
     begin_utc_ns: int
     end_utc_ns: int
     inside: tuple[Interval, ...]
+    left: bool = False
     dark: UnknownReason = UnknownReason.POWER_LOSS
 
 
@@ -117,7 +119,7 @@ def dated(boots: Sequence[tuple[str, Stretch | None]]) -> list[tuple[str, Stretc
             dark = UnknownReason.UNDATED
         else:
             found.append((boot_id, replace(stretch, dark=dark)))
-            dark = UnknownReason.POWER_LOSS
+            dark = UnknownReason.NOT_WATCHED if stretch.left else UnknownReason.POWER_LOSS
     return found
 
 

@@ -9,7 +9,8 @@ from instrument_agent.core.across import Across, before_gap, counted
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.drift import followed, in_force
 from instrument_agent.core.drift import next_boot as drift_of_next_boot
-from instrument_agent.core.readings import Observation, Reading
+from instrument_agent.core.ledger import Interval, Timeline
+from instrument_agent.core.readings import Activity, Observation, Reading, UnknownReason
 from instrument_agent.core.sanity import next_boot as senses_of_next_boot
 from instrument_agent.core.sanity import vetted
 from instrument_agent.core.sessions import Earlier
@@ -66,6 +67,28 @@ def cut(rules: Rules, state: State, at_ns: int) -> tuple[State, tuple[Event, ...
     rest = tuple(item for item in unseen if item.start_ns < item.end_ns)
     senses = replace(state.senses, window=None)
     return replace(begin(state.boot_id, at_ns), senses=senses, drift=state.drift), (*events, *rest)
+
+
+def left(state: State) -> State:
+    """Return books that were cut as those of an instrument that is not watched from there on."""
+    return _unwatched(state, state.latest_ns)
+
+
+def is_left(state: State) -> bool:
+    """Say whether an instrument is not watched since its books were written last."""
+    growing = state.line.open
+    empty = growing.start_ns == growing.end_ns
+    return empty and growing.reason is UnknownReason.NOT_WATCHED and not state.silence
+
+
+def left_until(state: State, boot_id: str, at_ns: int) -> State:
+    """Return the books of an instrument that is not watched, at ``at_ns`` of the present boot."""
+    return _unwatched(state if state.boot_id == boot_id else next_boot(state, boot_id, None), at_ns)
+
+
+def _unwatched(state: State, at_ns: int) -> State:
+    since = Interval(state.line.settled_ns, at_ns, Activity.UNKNOWN, UnknownReason.NOT_WATCHED)
+    return replace(state, line=Timeline(since), last_seen_ns=at_ns, latest_ns=at_ns)
 
 
 def next_boot(state: State, boot_id: str, before: Earlier | None) -> State:

@@ -219,3 +219,24 @@ def rules_data(rules: Rules) -> dict[str, Any]:
         **({} if rules.standby_level is None else {"standby_level": str(rules.standby_level)}),
         **({"states": named} if named else {}),
     }
+
+
+def rules_of(data: Mapping[str, Any] | None) -> Rules:
+    """Return the rules of ``rules_data``; without any, rules by which nothing can be judged."""
+    if data is None:
+        return Rules("", 0, 0, 0, 0, 0, 0, 0, 0, calibrated=False)
+    states = data.get("states")
+    return Rules(
+        channel=data["channel"],
+        off_below=float(data["off_below"]),
+        run_above=float(data["run_above"]),
+        run_below=float(data["run_below"]),
+        min_on_ns=data["min_on_ms"] * NS_PER_MS,
+        min_off_ns=data["min_off_ms"] * NS_PER_MS,
+        off_settle_ns=data["off_settle_ms"] * NS_PER_MS,
+        gap_ns=data["gap_ms"] * NS_PER_MS,
+        bridge_ns=data["bridge_ms"] * NS_PER_MS,
+        states=states and {code: Activity(name) for code, name in states.items()},
+        single_readings="single_readings" in data,
+        standby_level=float(data["standby_level"]) if "standby_level" in data else None,
+    )
