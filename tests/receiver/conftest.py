@@ -4,23 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import told_facts
 from postgres_cluster import BINARIES, Cluster
-from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from served_platform import Stage
 from wire_box import Box
 
 from instrument_agent.receiver import Ledger, PlatformServer, create_app
+from instrument_agent.receiver.page import Page
 
 NOW_NS = 1_795_334_400_123_456_789  # 2026-11-22T08:00:00.123Z
-
-
-class Stage:
-    """Lets one server carry the platform of each test in turn: stopping a server takes 0.2 s."""
-
-    app: Starlette
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +37,13 @@ def url(ledger: Ledger, stage: tuple[Stage, str]) -> str:
 
 @pytest.fixture
 def box(url: str) -> Box:
+    return Box(url)
+
+
+@pytest.fixture
+def shown(ledger: Ledger, stage: tuple[Stage, str]) -> Box:
+    platform, url = stage
+    platform.app = create_app(ledger, lambda: told_facts.NOW_NS, page=Page(ledger, lambda: told_facts.NOW_NS))
     return Box(url)
 
 

@@ -1,48 +1,20 @@
 """``instrument-agent platform``: started, stopped, refused, and the codes it hands out."""
 
 import json
-import os
-import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from served_platform import serving
 from wire_box import Box
 
 from instrument_agent.cli.platform import platform
 from instrument_agent.core.errors import AgentError
 
 KEY = "A" * 43 + "="
-COMMAND = [sys.executable, "-m", "instrument_agent.cli.main", "platform"]
-
-
-@contextmanager
-def serving(directory: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--listen", "127.0.0.1:0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=directory,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        assert select.select([process.stdout], [], [], 30)[0]
-        line = process.stdout.readline()
-        assert line.startswith("the platform is at "), line + process.stdout.read()
-        yield process, line.split()[4].rstrip(";")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def call(*arguments: str) -> Result:
