@@ -5,7 +5,6 @@ import shutil
 import socket
 import ssl
 import stat
-import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -14,11 +13,10 @@ from pathlib import Path
 import pytest
 from far_sides import HttpServer
 
-from instrument_agent.config import BoxConfig, DestinationConfig, load_config
+from instrument_agent.config import BoxConfig, DestinationConfig
 from instrument_agent.core.readings import NS_PER_S
-from instrument_agent.doctor import credentials, machine, platforms, ports, service
+from instrument_agent.doctor import credentials, machine, platforms, service
 from instrument_agent.doctor.machine import Places
-from instrument_agent.doctor.ports import Account
 
 
 @pytest.fixture
@@ -145,95 +143,6 @@ def test_systemd_is_asked_about_the_unit(program: Callable[[str, str], None]) ->
 @pytest.mark.usefixtures("program")
 def test_without_systemd_nothing_is_said_of_the_unit() -> None:
     assert service.unit_facts() == {}
-
-
-STRANGER = Account("somebody", 54_321, frozenset({54_322}))
-
-
-def allowed(path: Path, account: Account) -> bool:
-    return ports.may_open(path.stat(), ports._acl(path), account)
-
-
-@pytest.mark.parametrize(
-    ("mode", "may"), [(0o600, False), (0o660, False), (0o664, False), (0o666, True), (0o662, False)]
-)
-def test_a_stranger_may_open_what_everybody_may(tmp_path: Path, mode: int, may: bool) -> None:
-    path = written(tmp_path / "port", "")
-    path.chmod(mode)
-    assert allowed(path, STRANGER) is may
-
-
-@pytest.mark.parametrize(("mode", "may"), [(0o660, True), (0o640, False), (0o600, False)])
-def test_who_is_in_the_group_may_open_what_the_group_may(tmp_path: Path, mode: int, may: bool) -> None:
-    path = written(tmp_path / "port", "")
-    path.chmod(mode)
-    assert allowed(path, Account("member", 54_321, frozenset({path.stat().st_gid}))) is may
-
-
-@pytest.mark.parametrize(("mode", "may"), [(0o600, True), (0o460, False)])
-def test_the_owner_may_open_what_the_owner_may(tmp_path: Path, mode: int, may: bool) -> None:
-    path = written(tmp_path / "port", "")
-    path.chmod(mode)
-    owner = path.stat().st_uid
-    assert ports.may_open(path.stat(), b"", Account("owner", owner, frozenset())) is (may or owner == 0)
-
-
-@pytest.mark.parametrize(
-    ("tag", "id_", "allowed_bits", "mask", "may"),
-    [
-        (0x08, 54_322, 6, 7, True),
-        (0x08, 54_322, 4, 7, False),
-        (0x08, 54_322, 6, 4, False),
-        (0x08, 54_323, 6, 7, False),
-        (0x02, 54_321, 6, 7, True),
-        (0x02, 54_322, 6, 7, False),
-    ],
-)
-def test_the_udev_rule_lets_in_whom_its_access_list_names(
-    tmp_path: Path, tag: int, id_: int, allowed_bits: int, mask: int, may: bool
-) -> None:
-    path = written(tmp_path / "port", "")
-    nobody = 0xFFFFFFFF
-    entries = [(0x01, 6, nobody), (tag, allowed_bits, id_), (0x04, 6, nobody), (0x10, mask, nobody), (0x20, 0, nobody)]
-    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in sorted(entries))
-    try:
-        os.setxattr(path, "system.posix_acl_access", acl)
-    except OSError:
-        pytest.skip("this file system has no access control lists")
-    assert allowed(path, STRANGER) is may
-    ours = Account("ours", 54_324, frozenset({path.stat().st_gid}))
-    assert allowed(path, ours) is (mask == 7), "the group of the file has an entry of its own"
-
-
-def test_a_port_is_looked_at_and_not_opened() -> None:
-    ours, theirs = os.openpty()
-    name = os.ttyname(theirs)
-    Path(name).chmod(0o600)
-    found = ports.look_at(name, STRANGER)
-    assert (found.there, found.device, found.allowed, found.account) == (True, True, False, "somebody")
-    assert found.group == Path(name).group()
-    Path(name).chmod(0o666)
-    assert ports.look_at(name, STRANGER).allowed
-    os.close(ours)
-    os.close(theirs)
-
-
-def test_every_device_file_that_is_opened_is_looked_at(tmp_path: Path) -> None:
-    path = tmp_path / "box.toml"
-    by = "[instrument.activity]\nchannel"
-    drivers = {
-        "meter": 'name = "modbus"\nprofile = "eastron-sdm120"\nport = "/dev/ttyUSB0"\nunit_id = 1',
-        "hood": f'name = "contact"\npin = 17\n{by} = "contact"\nstates = {{ closed = "off" }}',
-        "clamp": f'name = "current_clamp"\nct_ratio = 2000\nburden_ohm = 18\n{by} = "current_a"',
-    }
-    text = "".join(f'[[instrument]]\nid = "{name}"\n[instrument.driver]\n{keys}\n' for name, keys in drivers.items())
-    path.write_text(f'[box]\nid = "box-1"\n{text}', encoding="utf-8")
-    assert ports.ports_of(load_config(path)) == ["/dev/ttyUSB0", "/dev/gpiochip0", "/dev/spidev0.0"]
-
-
-def test_what_is_no_device_and_what_is_not_there_are_told_apart(tmp_path: Path) -> None:
-    assert not ports.look_at(str(written(tmp_path / "file", "")), STRANGER).device
-    assert not ports.look_at(str(tmp_path / "gone"), STRANGER).there
 
 
 def test_the_mode_of_a_credential_is_seen_through_the_file(tmp_path: Path) -> None:
