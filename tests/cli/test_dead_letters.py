@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from delivering_box import config_of
 from in_process import run
 
 from instrument_agent.buffer.lock import StateLock
@@ -14,32 +15,11 @@ from instrument_agent.buffer.store import Start, Store
 from instrument_agent.core.records import Fact, RecordType
 
 BOOT = "11111111-1111-4111-8111-111111111111"
-CONFIG = """[box]
-id = "box-1"
-state_dir = "state"
-runtime_dir = "run"
-[[destination]]
-name = "province"
-url = "http://127.0.0.1:1"
-[[destination]]
-name = "city"
-url = "http://127.0.0.1:1"
-[[instrument]]
-id = "trial-1"
-[instrument.driver]
-name = "mock"
-script = ["unavailable"]
-[instrument.activity]
-off_below = 5
-run_above = 500
-"""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    path = tmp_path / "box.toml"
-    path.write_text(CONFIG)
-    return path
+    return config_of(tmp_path, province="http://127.0.0.1:1", city="http://127.0.0.1:1")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delivering_box import config_of
 from in_process import run
 
 from instrument_agent.control import ask
@@ -19,23 +20,6 @@ from instrument_agent.receiver.enrolment import Enrolment
 from instrument_agent.sandbox.agent_process import AgentProcess
 
 PATIENCE_S = 30.0
-CONFIG = """[box]
-id = "box-1"
-state_dir = "state"
-runtime_dir = "run"
-[[destination]]
-name = "province"
-url = "{url}"
-first_contact_spread_s = 0
-[[instrument]]
-id = "trial-1"
-[instrument.driver]
-name = "mock"
-script = ["unavailable"]
-[instrument.activity]
-off_below = 5
-run_above = 500
-"""
 
 
 @pytest.fixture
@@ -54,9 +38,7 @@ def enrolment(database: str) -> Iterator[Enrolment]:
 def config(tmp_path: Path, database: str, enrolment: Enrolment) -> Iterator[Path]:
     """The config of a box at a platform that lets enrolled boxes in only."""
     with Ledger(database) as ledger, PlatformServer(create_app(ledger, time.time_ns, enrolment=enrolment)) as server:
-        path = tmp_path / "box.toml"
-        path.write_text(CONFIG.format(url=server.url), encoding="utf-8")
-        yield path
+        yield config_of(tmp_path, province=server.url)
 
 
 def until(config: Path, claim: Callable[[dict[str, Any]], Any]) -> None:
@@ -153,7 +135,7 @@ def test_what_does_not_enrol_says_why_and_what_to_do(config: Path, monkeypatch: 
 
 
 def test_without_a_platform_nothing_is_enrolled_and_the_key_waits(config: Path, tmp_path: Path):
-    config.write_text(CONFIG.format(url="http://127.0.0.1:1"))
+    config_of(tmp_path, province="http://127.0.0.1:1")
     (tmp_path / "code").write_text("0000")
     done = run("enrol", "--config", str(config), "--code-file", str(tmp_path / "code"))
     assert (done.returncode, "connection refused" in done.stderr) == (1, True)
