@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from fake_clock import FakeClock
@@ -29,20 +29,14 @@ class Loop(Worker):
 
 
 @pytest.fixture
-def start(clock: FakeClock) -> Iterator[Callable[..., Loop]]:
-    started: list[Loop] = []
-
+def start(clock: FakeClock, started: list[Worker]) -> Callable[..., Loop]:
     def start(work: Callable[[Loop], None], stuck_after_s: float = 10.0) -> Loop:
         loop = Loop(clock, work, stuck_after_s)
         loop.start()
         started.append(loop)
         return loop
 
-    yield start
-    for loop in started:
-        loop.stop()
-        loop.join(10)
-        assert not loop.is_alive()
+    return start
 
 
 Start = Callable[..., Loop]

@@ -21,11 +21,6 @@ DATE = "Sun, 22 Nov 2026 08:00:00 GMT"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("province"), "province")
-
-
-@pytest.fixture(scope="module")
 def certified(authority: Authority) -> Certified:
     return authority.issue("platform", "IP:127.0.0.1")
 

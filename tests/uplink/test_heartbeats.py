@@ -1,7 +1,7 @@
 """Live state: once a period, at once on a change, never in a flood, and a failure stops nothing."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.heartbeat import AT_ONCE_EVERY_S, LONGEST_S, SHORTEST_S, Heartbeat, phase
 from instrument_agent.uplink.http import HttpTransport
 from instrument_agent.uplink.retry import CAP_S, LONGEST_RETRY_AFTER_S
+from instrument_agent.worker import Worker
 
 PERIOD_S = 60.0
 Start = Callable[..., Heartbeat]
@@ -27,9 +28,9 @@ def beats() -> list[float]:
 
 
 @pytest.fixture
-def start(platform: Platform, clock: FakeClock, anchoring: Anchoring, beats: list[float]) -> Iterator[Start]:
-    made: list[Heartbeat] = []
-
+def start(
+    platform: Platform, clock: FakeClock, anchoring: Anchoring, beats: list[float], started: list[Worker]
+) -> Start:
     def body() -> dict[str, Any]:
         beats.append(clock.now_s)
         return {"box_id": "box-1", "number": len(beats)}
@@ -39,14 +40,10 @@ def start(platform: Platform, clock: FakeClock, anchoring: Anchoring, beats: lis
         heartbeat = Heartbeat("province", transport, clock, anchoring, PERIOD_S, make)
         heartbeat.first_contact_after_s = first_contact_after_s
         heartbeat.start()
-        made.append(heartbeat)
+        started.append(heartbeat)
         return heartbeat
 
-    yield start
-    for heartbeat in made:
-        heartbeat.stop()
-        heartbeat.join(10)
-        assert not heartbeat.is_alive()
+    return start
 
 
 def test_it_beats_once_a_period(start: Start, clock: FakeClock, beats: list[float], platform: Platform) -> None:

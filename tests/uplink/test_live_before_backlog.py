@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from instrument_agent.sandbox.scaled_clock import ScaledClock
 from instrument_agent.uplink.anchoring import Anchoring
 from instrument_agent.uplink.heartbeat import Heartbeat
 from instrument_agent.uplink.http import HttpTransport
+from instrument_agent.worker import Worker
 
 BACKLOG = int(os.environ.get("BACKLOG", "2500"))
 LIMIT = max(50, BACKLOG // 200)
@@ -30,9 +31,7 @@ Beating = Callable[[Sender, str], Heartbeat]
 
 
 @pytest.fixture
-def beating() -> Iterator[Beating]:
-    begun: list[Heartbeat] = []
-
+def beating(started: list[Worker]) -> Beating:
     def begin(sender: Sender, url: str) -> Heartbeat:
         def body() -> dict[str, Any]:
             waiting = queue_of(sender.store, "province").waiting
@@ -41,14 +40,10 @@ def beating() -> Iterator[Beating]:
         transport = HttpTransport(url, "box-1", None, None)
         heartbeat = Heartbeat("province", transport, sender.clock, sender._anchoring, PERIOD_S, body)
         heartbeat.start()
-        begun.append(heartbeat)
+        started.append(heartbeat)
         return heartbeat
 
-    yield begin
-    for heartbeat in begun:
-        heartbeat.stop()
-        heartbeat.join(10)
-        assert not heartbeat.is_alive()
+    return begin
 
 
 class Slow(Platform):

@@ -1,15 +1,12 @@
 """``platform serve --mqtt``: the reference platform behind a real broker, and what it refuses to begin with."""
 
-import os
-import select
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from brokers import MOSQUITTO, Mosquitto, free_ports
+from brokers import Mosquitto, free_ports
 from click.testing import CliRunner
+from served_platform import serving
 
 from instrument_agent.cli.platform import platform
 from instrument_agent.config.fields import check_url
@@ -19,33 +16,15 @@ from instrument_agent.uplink.broker import broker_at
 from instrument_agent.uplink.mqtt import MqttTransport
 
 
-@pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto is not installed; on Debian: apt install mosquitto")
-def test_the_platform_answers_boxes_through_a_broker_until_a_signal(tmp_path: Path) -> None:
-    broker = Mosquitto()
-    command = [sys.executable, "-m", "instrument_agent.cli.main", "platform", "serve", "--open"]
-    process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0", "--mqtt", broker.url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        assert select.select([process.stdout], [], [], 30)[0]
-        assert process.stdout.readline().startswith("the platform is at ")
-        transport = MqttTransport(broker.url, "box-1", None, None)
+def test_the_platform_answers_boxes_through_a_broker_until_a_signal(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    with serving(tmp_path, "--open", "--mqtt", mosquitto.url) as (process, _url):
+        transport = MqttTransport(mosquitto.url, "box-1", None, None)
         assert transport.watermark().body["epochs"] == []
         transport.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+        assert process.stdout is not None
         assert "Traceback" not in process.stdout.read()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        broker.stop()
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,6 @@ class Institute:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("province"), "province")
-
-
-@pytest.fixture(scope="module")
 def broker(authority: Authority) -> Iterator[Mosquitto]:
     broker = Mosquitto(WORDS, authority.issue("broker", "IP:127.0.0.1"))
     yield broker
