@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from damage import filled, restarted
+from walked_log import walked
 
 from instrument_agent.buffer import salvage
 from instrument_agent.buffer.faults import told
-from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME, Reader
-from instrument_agent.buffer.verify import Report, verify
+from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
 from instrument_agent.core.rowsum import row_sum
 
 MADE = 5 * 63
@@ -36,14 +35,6 @@ def state_dir(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def cut(state_dir: Path, share: float) -> None:
     path = state_dir / FILE_NAME
     os.truncate(path, int(share * path.stat().st_size))
-
-
-def walked(state_dir: Path) -> Report:
-    reader = Reader(state_dir)
-    try:
-        return verify(reader, read_head(state_dir))
-    finally:
-        reader.close()
 
 
 @pytest.mark.parametrize("share", [0.9, 0.2])

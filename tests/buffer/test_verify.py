@@ -10,19 +10,10 @@ from pathlib import Path
 
 import pytest
 from damage import filled
+from walked_log import walked
 
-from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.reader import FILE_NAME, Reader
-from instrument_agent.buffer.verify import Report, verify
+from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.core.canonical import canonical, record_hash
-
-
-def walked(state_dir: Path) -> Report:
-    reader = Reader(state_dir)
-    try:
-        return verify(reader, read_head(state_dir))
-    finally:
-        reader.close()
 
 
 @pytest.fixture

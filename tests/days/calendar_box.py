@@ -1,5 +1,6 @@
 """A box whose days are counted: a real database, and a clock that is moved by hand."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +72,12 @@ class Calendar:
         self.daybook.close_due({"xrd-1": self.state})
         return [record["data"] for record in daily_summaries(self.store)]
 
+    def leave(self) -> None:
+        """Write the checkpoint the agent would have written, with the open interval, and close the database."""
+        with self.store.write() as change:
+            save_state(change, "xrd-1", self.state)
+        self.store.close()
+
     def _take(self, reading) -> None:
         self.state, events = step(RULES, self.state, reading)
         if events:
@@ -79,6 +86,11 @@ class Calendar:
 
     def _ns(self) -> int:
         return (self.now_s - self._zero_s) * NS_PER_S
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy the state of a box that has left."""
+    return Path(shutil.copytree(folder, to / "state", ignore=shutil.ignore_patterns("ballast")))
 
 
 def adds_up(day: dict) -> bool:

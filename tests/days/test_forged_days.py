@@ -1,7 +1,6 @@
 """Days are proven from their intervals; who changes one and computes every hash after it anew is found out."""
 
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar
+from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, copied
+from walked_log import walked_without_head
 
-from instrument_agent.buffer.books import save_state
 from instrument_agent.buffer.calendar_days import daily_summaries
-from instrument_agent.buffer.reader import FILE_NAME, Reader
+from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.buffer.store import Start, Store
-from instrument_agent.buffer.verify import Report, verify
 from instrument_agent.core.canonical import canonical, record_hash
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
@@ -43,23 +41,13 @@ def five_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     days = box.close()
     assert [day["days_not_powered"] for day in days] == [0, 0, 1, 2, 3]
     assert set(days[0]["unknown_reasons_ms"]) == {"driver_unavailable", "not_polled", "not_watched", "power_loss"}
-    with box.store.write() as change:
-        save_state(change, "xrd-1", box.state)  # the checkpoint the agent would have written: the open interval
-    box.store.close()
+    box.leave()
     return folder
 
 
 @pytest.fixture
 def state_dir(five_days: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(five_days, tmp_path / "state", ignore=shutil.ignore_patterns("ballast")))
-
-
-def walked(state_dir: Path) -> Report:
-    reader = Reader(state_dir)
-    try:
-        return verify(reader, None)
-    finally:
-        reader.close()
+    return copied(five_days, tmp_path)
 
 
 def forge(state_dir: Path, day: str, change: Callable[[dict[str, Any]], None]) -> None:
@@ -108,7 +96,7 @@ def residual(data: dict[str, Any]) -> None:
 
 
 def test_every_day_of_an_honest_box_is_proven(state_dir: Path):
-    report = walked(state_dir)
+    report = walked_without_head(state_dir)
     assert report.differences == []
     assert (report.proven["days"], report.unproven["days"]) == (5, 0)
 
@@ -133,7 +121,7 @@ FORGED: dict[str, tuple[str, Callable[[dict[str, Any]], None]]] = {
 @pytest.mark.parametrize("forgery", FORGED)
 def test_a_forged_day_in_a_forged_chain_is_found(state_dir: Path, forgery: str):
     forge(state_dir, *FORGED[forgery])
-    assert any("2026-03" in sentence for sentence in walked(state_dir).differences)
+    assert any("2026-03" in sentence for sentence in walked_without_head(state_dir).differences)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +135,7 @@ def test_a_forged_next_day_is_found(state_dir: Path, columns: dict[str, Any]):
         values = (*row.values(), row_sum(*row.values()))
         connection.execute("insert or replace into days values (?, ?, ?, ?, ?, ?)", values)
         connection.commit()
-    assert any("does not follow" in sentence for sentence in walked(state_dir).differences)
+    assert any("does not follow" in sentence for sentence in walked_without_head(state_dir).differences)
 
 
 def test_the_command_exits_with_1_on_a_forged_day(state_dir: Path):
@@ -170,9 +158,11 @@ def test_a_midnight_that_was_lost_makes_days_unproven_and_not_wrong_if_the_log_t
     with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
         assert connection.execute("delete from midnights where boot_id = 'boot-2'").rowcount > 2
         connection.commit()
-    assert any("where its midnights lie is not there" in sentence for sentence in walked(state_dir).differences)
+    assert any(
+        "where its midnights lie is not there" in sentence for sentence in walked_without_head(state_dir).differences
+    )
     tell_of_damage(state_dir)
-    report = walked(state_dir)
+    report = walked_without_head(state_dir)
     assert report.differences == []
     assert report.unproven["days"] > 0
 
@@ -185,7 +175,7 @@ def test_a_midnight_that_was_put_down_anew_makes_days_unproven_and_not_wrong(sta
             connection.execute("insert or replace into midnights values (?, ?, ?, ?, ?)", (*values, row_sum(*values)))
         connection.commit()
     tell_of_damage(state_dir)
-    report = walked(state_dir)
+    report = walked_without_head(state_dir)
     assert report.differences == []
     assert report.unproven["days"] > 0
 
@@ -197,4 +187,4 @@ def test_a_day_that_is_counted_twice_is_found(state_dir: Path):
     with store.write() as change:
         change.append(Fact(RecordType.DAILY_SUMMARY, "boot-2", record["at_ms"] * 1_000_000, record["data"], "xrd-1"))
     store.close()
-    assert any("counted twice" in sentence for sentence in walked(state_dir).differences)
+    assert any("counted twice" in sentence for sentence in walked_without_head(state_dir).differences)

@@ -1,7 +1,6 @@
 """Who moves a session and computes every hash after it anew is found out by the intervals, which say otherwise."""
 
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar
+from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, copied
+from walked_log import walked
 
-from instrument_agent.buffer.books import save_state
-from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.reader import FILE_NAME, Reader
-from instrument_agent.buffer.verify import Report, verify
+from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.core.canonical import canonical, record_hash
 from instrument_agent.core.rowsum import row_sum
 
@@ -39,23 +36,13 @@ def two_boots(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if day == 2:
             box.boot(box.now_s + 4 * 3600)
     box.close()
-    with box.store.write() as change:
-        save_state(change, "xrd-1", box.state)
-    box.store.close()
+    box.leave()
     return folder
 
 
 @pytest.fixture
 def state_dir(two_boots: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(two_boots, tmp_path / "state", ignore=shutil.ignore_patterns("ballast")))
-
-
-def walked(state_dir: Path) -> Report:
-    reader = Reader(state_dir)
-    try:
-        return verify(reader, read_head(state_dir))
-    finally:
-        reader.close()
+    return copied(two_boots, tmp_path)
 
 
 def forge(state_dir: Path, type_: str, pick: int, change: Change) -> None:

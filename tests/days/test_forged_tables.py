@@ -1,7 +1,6 @@
 """Tables that records tell of are held against them, and records against their type, even in a forged chain."""
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar
+from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, copied
+from walked_log import walked_without_head
 
-from instrument_agent.buffer.books import save_configured, save_state
+from instrument_agent.buffer.books import save_configured
 from instrument_agent.buffer.opening import look
-from instrument_agent.buffer.reader import FILE_NAME, Reader
-from instrument_agent.buffer.verify import Report, verify
+from instrument_agent.buffer.reader import FILE_NAME
+from instrument_agent.buffer.verify import verify
 from instrument_agent.core.canonical import canonical, record_hash
 from instrument_agent.core.rowsum import row_sum
 
@@ -32,27 +32,20 @@ def three_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     box.boot(box.now_s + 3600)
     box.until("2026-03-04T20:00", OFF_W)
     assert len(box.close()) == 3
-    with box.store.write() as change:
-        save_state(change, "xrd-1", box.state)
-    box.store.close()
+    box.leave()
     return folder
 
 
 @pytest.fixture
 def state_dir(three_days: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(three_days, tmp_path / "state", ignore=shutil.ignore_patterns("ballast")))
-
-
-def walked(state_dir: Path) -> Report:
-    with closing(Reader(state_dir)) as reader:
-        return verify(reader, None)
+    return copied(three_days, tmp_path)
 
 
 def edited(state_dir: Path, sql: str, *values: object) -> list[str]:
     with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
         assert connection.execute(sql, values).rowcount > 0
         connection.commit()
-    return walked(state_dir).differences
+    return walked_without_head(state_dir).differences
 
 
 def forged(state_dir: Path, change: Callable[[Records], Records]) -> list[str]:
@@ -72,11 +65,11 @@ def forged(state_dir: Path, change: Callable[[Records], Records]) -> list[str]:
             row = (id_, epoch, record["seq"], record["type"], record.get("instrument_id"), canonical(record).decode())
             connection.execute("insert into records values (?, ?, ?, ?, ?, ?, ?)", (*row, ends[epoch][1]))
         connection.commit()
-    return walked(state_dir).differences
+    return walked_without_head(state_dir).differences
 
 
 def test_an_honest_box_is_proven_before_and_after_its_hashes_are_computed_anew(state_dir: Path):
-    assert walked(state_dir).proven["days"] == 3
+    assert walked_without_head(state_dir).proven["days"] == 3
     assert forged(state_dir, lambda records: records) == []
 
 
@@ -159,4 +152,4 @@ def test_what_an_agent_adds_during_the_walk_is_no_difference(state_dir: Path):
         writer.execute("delete from intervals where boot_id = 'boot-2'")
         writer.commit()
         assert verify(reader, None).differences == []
-    assert walked(state_dir).differences
+    assert walked_without_head(state_dir).differences
