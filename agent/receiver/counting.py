@@ -68,7 +68,7 @@ def hours(records: Iterable[Mapping[str, Any]]) -> list[Hours]:
     """Return the hours of each instrument from records in order of arrival, each key once."""
     listed = list(records)
     clocks = boot_clocks(listed)
-    gaps = _gaps(listed)
+    gaps: dict[tuple[str, str, str], list[_Piece]] = defaultdict(list)  # of a box, instrument and boot, so far
     codes: dict[tuple[str, str], str] = {}
     found: dict[Instrument, Hours] = {}
     taken: dict[tuple[Instrument, str], _Taken] = defaultdict(_Taken)
@@ -76,6 +76,9 @@ def hours(records: Iterable[Mapping[str, Any]]) -> list[Hours]:
         where = record["box_id"], record.get("instrument_id", "")
         if record["type"] == "lifecycle_event" and "identity" in record["data"]:
             codes[where] = str(record["data"]["identity"].get("platform_code", ""))
+        if record["type"] == "observation_gap":
+            # A session comes after the gaps in it. What comes later, from a card that was put back, unsees nothing.
+            _add(gaps[*where, record["boot_id"]], (record["data"]["start_ms"], record["data"]["end_ms"]))
         if record["type"] not in COUNTED:
             continue
         code = codes.get(where, "")
@@ -111,14 +114,16 @@ def _count(spent: Spent, record: Mapping[str, Any], doubled_ms: int, clocks: Map
         spent.doubled.append(Doubled(record["box_id"], record["epoch"], record["seq"], doubled_ms))
 
 
-def _gaps(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], list[_Piece]]:
-    """Return the unknown stretches of each box, instrument and boot, sorted."""
-    found: dict[tuple[str, str, str], list[_Piece]] = defaultdict(list)
-    for record in records:
-        if record["type"] == "observation_gap":
-            key = record["box_id"], record["instrument_id"], record["boot_id"]
-            found[key].append((record["data"]["start_ms"], record["data"]["end_ms"]))
-    return defaultdict(list, {key: _joined(pieces) for key, pieces in found.items()})
+def _add(holes: list[_Piece], hole: _Piece) -> None:
+    """Put a hole among others, which are sorted and apart from each other, and make one of those that touch."""
+    start, end = hole
+    first = bisect_left(holes, (start, start))
+    first -= first > 0 and holes[first - 1][1] >= start
+    last = first
+    while last < len(holes) and holes[last][0] <= end:
+        start, end = min(start, holes[last][0]), max(end, holes[last][1])
+        last += 1
+    holes[first:last] = [(start, end)]
 
 
 def _joined(pieces: list[_Piece]) -> list[_Piece]:

@@ -107,6 +107,25 @@ def test_time_that_was_not_seen_is_not_doubled_by_whoever_saw_it():
     assert running_h(seen, Card(1, 1, 0).run(1, 5)) == (4, 2)
 
 
+def test_a_gap_that_a_restored_card_tells_later_in_the_same_boot_frees_no_time_that_was_counted():
+    # What the first card saw from 1 to 5, the one that was put back did not see from 2 to 4; a second box saw it again.
+    seen = Card(0, 0, 0).named("DY-1").run(1, 5)
+    restored = Card(1, 0, 0).named("DY-1")
+    restored.add("observation_gap", {"start_ms": 2 * H, "end_ms": 4 * H, "reason": "agent_stopped"})
+    restored.add("run_session", {"start_ms": H, "end_ms": 6 * H, "unseen_ms": 2 * H, "running_ms": 3 * H})
+    assert running_h(seen, restored, Card(2, 1, 0, "box-2").named("DY-1", "b").run(2, 4, "b")) == (5, 4)
+
+
+def test_gaps_make_one_hole_in_whatever_order_they_are_told():
+    gaps = [(3, 4), (1, 2), (1.5, 3.5), (6, 7), (4, 5)]
+    for order in (gaps, gaps[::-1], sorted(gaps)):
+        seen = Card(0, 0, 0)
+        for start_h, end_h in order:
+            seen.add("observation_gap", {"start_ms": round(start_h * H), "end_ms": round(end_h * H), "reason": "x"})
+        seen.add("run_session", {"start_ms": 0, "end_ms": 8 * H, "unseen_ms": 5 * H, "running_ms": 3 * H})
+        assert running_h(seen, Card(1, 1, 0).run(0, 8)) == (8, 3)
+
+
 def test_instruments_are_counted_apart():
     found = hours(Card(0, 0, 0).run(1, 5).run(1, 5, "sem-1").records)
     assert [(item.instrument.instrument_id, item.running.counted_ms) for item in found] == [
