@@ -13,6 +13,7 @@ from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.outbox import Queue, queue_of, strange_epochs
 from instrument_agent.buffer.reader import Readable
 from instrument_agent.buffer.stopnote import how_it_ended
+from instrument_agent.clock import Clock
 from instrument_agent.config import Config, InstrumentConfig
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.chronology import Chronology, Moment
@@ -24,6 +25,7 @@ from instrument_agent.handover import in_use
 from instrument_agent.i18n import _
 from instrument_agent.poll.guard import Health
 from instrument_agent.poll.recorder import Watched
+from instrument_agent.resuming import BOOTED_NS
 from instrument_agent.standing_rules import standing_rules
 
 
@@ -204,7 +206,7 @@ def heartbeat_body(
     }
 
 
-def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
+def stopped_status(config: Config, clock: Clock) -> dict[str, Any]:
     """Return what `status` shows while no agent runs, from the database alone.
 
     Raises:
@@ -213,10 +215,12 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
     reader = look(config.box.state_dir)
     config = in_use(config, reader)
     last_read, known = LastRead(reader, config), states(reader)
-    reason = _why_unseen(how_it_ended(config.box.state_dir, reader), boot_id)
+    boot_id, last = clock.boot_id, how_it_ended(config.box.state_dir, reader)
+    reason = _why_unseen(last, clock)
     latest_ns = max((state.latest_ns for state in known.values() if state.boot_id == boot_id), default=0)
     found = {
         "running": False,
+        "ran_in_this_boot": last is not None and last.boot_id == boot_id,
         **box(config, anchors(reader, boot_id), last_read, boot_id, latest_ns),
         "instruments": [
             instrument_stopped(item, known[item.id], reason, reader) | standing_now(config, item.id, last_read)
@@ -229,8 +233,10 @@ def stopped_status(config: Config, boot_id: str) -> dict[str, Any]:
     return found
 
 
-def _why_unseen(last: LastEpoch | None, boot_id: str) -> UnknownReason:
-    """Return why nothing is seen while no agent runs."""
+def _why_unseen(last: LastEpoch | None, clock: Clock) -> UnknownReason:
+    """Return why nothing is seen while no agent runs, as the next agent will tell it."""
     if last is None or last.stopped_ns is not None:
         return UnknownReason.AGENT_STOPPED
-    return UnknownReason.AGENT_CRASHED if last.boot_id == boot_id else UnknownReason.POWER_LOSS
+    if last.boot_id == clock.boot_id:
+        return UnknownReason.AGENT_CRASHED
+    return UnknownReason.AGENT_STOPPED if clock.boottime_ns() > BOOTED_NS else UnknownReason.POWER_LOSS

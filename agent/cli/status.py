@@ -37,14 +37,14 @@ def status(config_path: Path, json_wanted: bool) -> None:
 
 def current_status(config: Any) -> dict[str, Any]:  # Config, imported only where it is used
     """Return the status from the running agent, or from its database if none runs."""
-    from instrument_agent.clock import read_boot_id
+    from instrument_agent.clock import SystemClock
     from instrument_agent.control import NoAgent, ask
     from instrument_agent.snapshot import stopped_status
 
     try:
         answer: dict[str, Any] = ask(config.box.runtime_dir, {"do": "status"})
     except NoAgent:
-        return stopped_status(config, read_boot_id())
+        return stopped_status(config, SystemClock())
     return answer
 
 
@@ -98,7 +98,11 @@ def _headline(found: dict[str, Any], zone: str) -> str:
     clock = words.local_time(utc["at_ms"], zone) if utc else _("the time is not known yet")
     if utc and utc["quality"] == Quality.BOUNDED:
         clock += f" ± {words.duration(utc['error_ms'])}"
-    agent = _("the agent is running") if found["running"] else "[bold red]" + _("no agent is running") + "[/]"
+    agent = "[bold red]" + _("no agent is running, and none has run in this boot") + "[/]"
+    if found["running"]:
+        agent = _("the agent is running")
+    elif found["ran_in_this_boot"]:
+        agent = "[bold red]" + _("no agent is running") + "[/]"
     box = _("box {id}").format(id=found["box_id"])
     return f"[bold]{box}[/]  {agent}  {clock}  {escape(found['config'])}"
 
@@ -141,6 +145,8 @@ def _activity_now(item: dict[str, Any], found: dict[str, Any]) -> str:
     lines = [_activity(item["activity"])]
     if found["running"]:
         lines.append(_("for {time}").format(time=words.duration(found["boottime_ms"] - item["since_ms"])))
+    elif not found["ran_in_this_boot"]:
+        return lines[0]  # the headline says all that is known of now
     return "\n".join([*lines, words.reason_word(item["reason"])]).rstrip()
 
 

@@ -121,7 +121,7 @@ class _Box:
             self._reader = look(state_dir)
             yield from database.judge_database(database.look_into(self._reader, state_dir, deep=self._deep))
             if self.status is None:
-                self.status = stopped_status(self._config, self._clock.boot_id)
+                self.status = stopped_status(self._config, self._clock)
         except AgentError as error:
             yield Verdict("database", Grade.FAIL, str(error), error.hint)
 
