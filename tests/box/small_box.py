@@ -43,6 +43,12 @@ class SmallBox:
         self.database = folder / "state" / "buffer.db"
         self.agent: subprocess.Popen[bytes] | None = None
 
+    def change(self, old: str, new: str) -> None:
+        """Put other words into the config file."""
+        text = self.config_path.read_text(encoding="utf-8")
+        assert old in text
+        self.config_path.write_text(text.replace(old, new), encoding="utf-8")
+
     def start(self, settings: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()) -> None:
         with (self.folder / "log").open("ab") as log:
             self.agent = subprocess.Popen(

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 from small_box import SILENT, SmallBox
+from walked_log import walked_without_head
 
 from instrument_agent.appending import append, tell, with_books
 from instrument_agent.buffer.books import configured_data, last_epoch, newest_event, save_configured
 from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.store import Start
-from instrument_agent.buffer.verify import verify
 from instrument_agent.config import Config, load_config
 from instrument_agent.control import RequestFailed, ask
 from instrument_agent.core.errors import AgentError, StoreUnavailable
@@ -96,14 +96,11 @@ def test_without_an_agent_it_is_written_under_the_state_lock_and_found_by_the_ne
         pass  # the agent has the lock
     box.stop()
     # Another threshold than the one commissioned is no more than configured.
-    text = box.config_path.read_text(encoding="utf-8")
-    box.config_path.write_text(text.replace("run_above = 500", "run_above = 501"), encoding="utf-8")
+    box.change("run_above = 500", "run_above = 501")
     box.start()
     assert origin(box.until(lambda status: origin(status) != "commissioned")) == "configured"
     box.stop()
-    reader = Reader(box.folder / "state")
-    assert verify(reader, None).differences == []
-    reader.close()
+    assert walked_without_head(box.folder / "state").differences == []
 
 
 @pytest.mark.parametrize("crashed", [False, True])

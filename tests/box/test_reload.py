@@ -26,12 +26,6 @@ def box(tmp_path: Path) -> Iterator[SmallBox]:
     box.kill()
 
 
-def changed(box: SmallBox, old: str, new: str) -> None:
-    text = box.config_path.read_text(encoding="utf-8")
-    assert old in text
-    box.config_path.write_text(text.replace(old, new), encoding="utf-8")
-
-
 def running(status: dict[str, Any]) -> bool:
     return bool(status["instruments"][0]["activity"] == "running")
 
@@ -43,7 +37,7 @@ def reread(box: SmallBox, config_hash: str) -> dict[str, Any]:
 def test_an_agent_takes_up_its_config_anew_without_losing_a_second_or_a_run(box: SmallBox) -> None:
     box.start()
     before = box.until(running)
-    changed(box, "run_above = 500", "run_above = 550")
+    box.change("run_above = 500", "run_above = 550")
     answer = ask(box.folder / "run", {"do": "reload"})
     after = reread(box, answer["config_hash"])
     assert after["config_hash"] != before["config_hash"]
@@ -63,19 +57,19 @@ def test_an_agent_takes_up_its_config_anew_without_losing_a_second_or_a_run(box:
 def test_a_config_with_mistakes_is_refused_with_each_of_them_and_the_old_one_stays(box: SmallBox) -> None:
     box.start()
     before = box.until(running)
-    changed(box, "off_below = 5", "off_below = -5\nmin_on_z = 3")
+    box.change("off_below = 5", "off_below = -5\nmin_on_z = 3")
     with pytest.raises(RequestFailed) as caught:
         ask(box.folder / "run", {"do": "reload"})
     lines = str(caught.value).splitlines()
     assert [line.startswith(f"{box.config_path}:{number}: ") for line, number in zip(lines, (11, 12), strict=True)]
-    changed(box, "off_below = -5\nmin_on_z = 3", "off_below = 5")
+    box.change("off_below = -5\nmin_on_z = 3", "off_below = 5")
     for key, value in (("id", "box-2"), ("state_dir", "elsewhere"), ("runtime_dir", "elsewhere")):
         old = {"id": "box-1", "state_dir": "state", "runtime_dir": "run"}[key]
-        changed(box, f'{key} = "{old}"', f'{key} = "{value}"')
+        box.change(f'{key} = "{old}"', f'{key} = "{value}"')
         with pytest.raises(RequestFailed, match=rf"box\.{key}") as refused:
             ask(box.folder / "run", {"do": "reload"})
         assert "restart the service" in refused.value.hint
-        changed(box, f'{key} = "{value}"', f'{key} = "{old}"')
+        box.change(f'{key} = "{value}"', f'{key} = "{old}"')
     after = box.until(running)
     assert (after["epoch"], after["config_hash"]) == (before["epoch"], before["config_hash"])
 
@@ -105,12 +99,12 @@ def test_systemd_is_told_of_a_reload_that_it_asked_for_by_a_signal(
     box.start({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     before = box.until(running)
     assert box.agent is not None
-    changed(box, "run_above = 500", "run_above = -1")
+    box.change("run_above = 500", "run_above = -1")
     box.agent.send_signal(signal.SIGHUP)
     log = box.folder / "log"
     box.until(lambda _status: "the old config stays" in log.read_text(encoding="utf-8"))
     assert f"{box.config_path}:12: " in log.read_text(encoding="utf-8")
-    changed(box, "run_above = -1", "run_above = 550")
+    box.change("run_above = -1", "run_above = 550")
     box.agent.send_signal(signal.SIGHUP)
     box.until(lambda status: status["config_hash"] != before["config_hash"] and running(status))
     box.stop()

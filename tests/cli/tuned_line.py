@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from far_sides import FarEnd
+from rtu_sum import crc
 
 SPEEDS = {getattr(termios, f"B{baud}"): baud for baud in (300, 1200, 2400, 4800, 9600, 19200)}
 Tuning = tuple[int, str]
@@ -74,16 +75,6 @@ def refusing_parities() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(termios, "tcsetattr", tcsetattr)
         yield
-
-
-def crc(frame: bytes) -> bytes:
-    """The CRC of an RTU frame (Modbus over serial line V1.02, 6.2.2)."""
-    value = 0xFFFF
-    for byte in frame:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return struct.pack("<H", value)
 
 
 def floats(values: Mapping[int, float]) -> dict[int, int]:

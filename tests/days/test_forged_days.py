@@ -1,6 +1,5 @@
 """Days are proven from their intervals; who changes one and computes every hash after it anew is found out."""
 
-import json
 import sqlite3
 import subprocess
 import sys
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, copied
+from forging import forge
 from walked_log import walked_without_head
 
 from instrument_agent.buffer.calendar_days import daily_summaries
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.buffer.store import Start, Store
-from instrument_agent.core.canonical import canonical, record_hash
 from instrument_agent.core.records import Fact, RecordType
 from instrument_agent.core.rowsum import row_sum
 
@@ -48,27 +47,6 @@ def five_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def state_dir(five_days: Path, tmp_path: Path) -> Path:
     return copied(five_days, tmp_path)
-
-
-def forge(state_dir: Path, day: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a summary, and every hash from it on."""
-    (state_dir / "head.json").unlink()
-    with closing(sqlite3.connect(state_dir / FILE_NAME)) as connection:
-        links: dict[str, str] = {}
-        changed = 0
-        for id_, body in connection.execute("select id, body from records order by id").fetchall():
-            record = json.loads(body)
-            record["prev_hash"] = links.get(record["epoch"], record["prev_hash"])
-            if record["data"].get("previous_epoch") in links:
-                record["data"]["previous_hash"] = links[record["data"]["previous_epoch"]]
-            if record["data"].get("day") == day:
-                change(record["data"])
-                changed += 1
-            links[record["epoch"]] = record_hash(record)
-            sealed = (canonical(record).decode(), links[record["epoch"]], id_)
-            connection.execute("update records set body = ?, hash = ? where id = ?", sealed)
-        connection.commit()
-    assert changed == 1
 
 
 def moved(data: dict[str, Any], source: str, target: str) -> None:

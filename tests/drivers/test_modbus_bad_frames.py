@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 import pytest
-from wires import Answering, SerialFarEnd, TcpFarEnd, crc, registers, rtu, tcp
+from rtu_sum import crc
+from wires import Answering, SerialFarEnd, TcpFarEnd, registers, rtu, tcp
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.drivers.modbus_exchange import Line

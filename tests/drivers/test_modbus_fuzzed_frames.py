@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wires import SerialFarEnd, TcpFarEnd, crc, rtu, tcp
+from rtu_sum import crc
+from wires import SerialFarEnd, TcpFarEnd, rtu, tcp
 
 from instrument_agent.core.errors import DeviceUnavailable
 from instrument_agent.drivers.modbus_exchange import Line

@@ -9,22 +9,13 @@ import tty
 from collections.abc import Callable, Iterable
 
 from far_sides import FarEnd
+from rtu_sum import crc
 
 Answer = Callable[[bytes], Iterable[bytes]]
 """From the bytes of a question to the pieces to send; each piece is a write of its own."""
 
 RTU_QUESTION = 8
 TCP_QUESTION = 12
-
-
-def crc(frame: bytes) -> bytes:
-    """Return the two CRC bytes of an RTU frame (Modbus over serial line V1.02, 6.2.2)."""
-    value = 0xFFFF
-    for byte in frame:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return struct.pack("<H", value)
 
 
 def registers(number: float, *more: float) -> bytes:

@@ -7,10 +7,9 @@ from typing import Any
 
 from in_process import run
 from rig import Dial, Rig
+from walked_log import walked
 
-from instrument_agent.buffer.headfile import read_head
 from instrument_agent.buffer.reader import Reader
-from instrument_agent.buffer.verify import verify
 from instrument_agent.core.ledger import totals_ns
 from instrument_agent.core.readings import NS_PER_MS, Activity
 
@@ -50,8 +49,7 @@ def ended_in_order(rig: Rig, dial: Dial) -> list[dict[str, Any]]:
     rig.until(rig.delivered, "all is delivered")
     assert rig.agent is not None
     assert rig.agent.stop() == 0
-    with closing(Reader(rig.directory / "state")) as reader:
-        assert verify(reader, read_head(rig.directory / "state")).differences == []
+    assert walked(rig.directory / "state").differences == []
     return log_of(rig)
 
 

@@ -1,13 +1,12 @@
 """The day on which an instrument changes hands is one day of the instrument, and tells what of it lay before."""
 
-from contextlib import closing
 from pathlib import Path
 
 from calendar_box import RULES, RUN_W, STANDBY_W, Calendar, adds_up
-from test_forged_days import forge
+from forging import forge
+from walked_log import walked_without_head
 
 from instrument_agent.buffer.books import save_configured, save_events, save_state
-from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.observing import cut
 from instrument_agent.core.records import Fact, LifecycleWord, RecordType
@@ -67,6 +66,5 @@ def test_a_part_that_does_not_follow_from_the_intervals_is_a_difference(tmp_path
         data["before_transfers"][0]["running_ms"] += 1
 
     forge(tmp_path, "2026-11-02", more)
-    with closing(Reader(tmp_path)) as reader:
-        (difference,) = verify(reader, None).differences
+    (difference,) = walked_without_head(tmp_path).differences
     assert "2026-11-02: the intervals give other sums" in difference

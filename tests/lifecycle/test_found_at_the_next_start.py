@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from small_box import SmallBox
+from walked_log import walked
 
-from instrument_agent.buffer.headfile import read_head
 from instrument_agent.buffer.reader import Reader
-from instrument_agent.buffer.verify import verify
 from instrument_agent.control import ask
 
 OLD, NEW = "91350100M000100Y43", "12100000MB1234567C"
@@ -20,15 +19,9 @@ OLD, NEW = "91350100M000100Y43", "12100000MB1234567C"
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[SmallBox]:
     box = SmallBox(tmp_path, 'name = "mock"\nscript = [600.0]')
-    changed(box, 'id = "trial-1"', f'id = "trial-1"\norg_uscc = "{OLD}"')
+    box.change('id = "trial-1"', f'id = "trial-1"\norg_uscc = "{OLD}"')
     yield box
     box.kill()
-
-
-def changed(box: SmallBox, old: str, new: str) -> None:
-    text = box.config_path.read_text(encoding="utf-8")
-    assert old in text
-    box.config_path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def open_run(status: dict[str, Any]) -> Any:
@@ -36,15 +29,15 @@ def open_run(status: dict[str, Any]) -> Any:
 
 
 def proven_log(box: SmallBox) -> list[dict[str, Any]]:
+    assert walked(box.folder / "state").differences == []
     with closing(Reader(box.folder / "state")) as reader:
-        assert verify(reader, read_head(box.folder / "state")).differences == []
         return [json.loads(body) for (body,) in reader.rows("select body from records order by id")]
 
 
 def test_an_owner_changed_by_hand_splits_the_books_even_after_a_kill(box: SmallBox) -> None:
     box.start()
     begun = open_run(box.until(open_run))
-    changed(box, OLD, NEW)
+    box.change(OLD, NEW)
     box.kill()
     box.start()
     after = open_run(box.until(open_run))

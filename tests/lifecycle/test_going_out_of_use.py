@@ -1,16 +1,13 @@
 """An instrument is retired: its books are closed for good, and the box keeps what no platform has confirmed."""
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from in_process import Done, run
 from rig import Rig
+from walked_log import walked
 
-from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.reader import Reader
-from instrument_agent.buffer.verify import verify
 from instrument_agent.keys import new_private_key, public_key_of
 from instrument_agent.uplink.enrolled import Enrolled, KeyFile
 
@@ -32,8 +29,7 @@ def running(rig: Rig) -> Any:
 
 
 def proven(rig: Rig) -> None:
-    with closing(Reader(rig.directory / "state")) as reader:
-        assert verify(reader, read_head(rig.directory / "state")).differences == []
+    assert walked(rig.directory / "state").differences == []
 
 
 def test_a_retired_instrument_has_closed_books_confirmed_hours_and_no_credentials_left(rig: Rig) -> None:

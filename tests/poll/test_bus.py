@@ -4,10 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from boxes import RUNNING_W, STANDBY_W, Act, Hanging, Lab, lost, opened, watching
+from boxes import RUNNING_W, STANDBY_W, Act, Hanging, Lab, lost, watching
 from fake_clock import FakeClock
 
 from instrument_agent.buffer.books import intervals
@@ -19,12 +18,6 @@ from instrument_agent.poll.guard import Guard
 from instrument_agent.poll.recorder import Recorder
 
 STUCK_AFTER_S = 0.05
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    with opened(tmp_path, clock) as store:
-        yield store
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from boxes import Commits, opened
 from fake_clock import FakeClock
+from walked_log import walked
 
-from instrument_agent.buffer.headfile import read_head
-from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.store import Store
-from instrument_agent.buffer.verify import verify
 from instrument_agent.config import load_config
 from instrument_agent.core.readings import NS_PER_MS, FailedRead, Observation, UnknownReason
 from instrument_agent.poll.recorder import Recorder
@@ -73,8 +71,7 @@ def energies(store: Store) -> list[dict[str, Any]]:
 
 
 def differences(tmp_path: Path) -> list[str]:
-    with closing(Reader(tmp_path / "state")) as reader:
-        return verify(reader, read_head(tmp_path / "state")).differences
+    return walked(tmp_path / "state").differences
 
 
 def test_the_energy_of_a_gap_is_the_record_after_it_and_costs_no_commit(tmp_path: Path, clock: FakeClock) -> None:

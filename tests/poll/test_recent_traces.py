@@ -1,12 +1,10 @@
 """What is kept of the readings themselves, and when it is given up."""
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from boxes import RULES, RUNNING_W, STANDBY_W, Commits, observed, opened, watching
+from boxes import RULES, RUNNING_W, STANDBY_W, Commits, observed, watching
 from fake_clock import FakeClock
 
 from instrument_agent.buffer.store import Store
@@ -28,12 +26,6 @@ from instrument_agent.poll.recorder import Recorder, Watched
 
 NAME = "xrd-1"
 START_MS = 1_000_000
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    with opened(tmp_path, clock) as store:
-        yield store
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import RULES, RUNNING_W, STANDBY_W, Commits, observed, opened, watching
+from boxes import RULES, RUNNING_W, STANDBY_W, Commits, observed, watching
 from fake_clock import FakeClock
 
 from instrument_agent.buffer.books import intervals, states
@@ -21,11 +20,10 @@ from instrument_agent.poll.recorder import RETRY_NS, Recorder
 NAME = "xrd-1"
 
 
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    with opened(tmp_path, clock) as store:
-        store._connection.execute("pragma busy_timeout=20")
-        yield store
+@pytest.fixture(autouse=True)
+def impatient(store: Store) -> None:
+    """Let a database that is busy be so at once."""
+    store._connection.execute("pragma busy_timeout=20")
 
 
 @pytest.fixture

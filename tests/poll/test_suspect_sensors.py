@@ -1,13 +1,11 @@
 """A sensor in doubt, in the books: its time is unknown, a fault begins and ends, and a restart forgets neither."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-from boxes import RULES, STANDBY_W, observed, opened, watching
+from boxes import RULES, STANDBY_W, observed, watching
 from fake_clock import FakeClock
 
 from instrument_agent.buffer.books import intervals, states
@@ -19,12 +17,6 @@ from instrument_agent.poll.recorder import Recorder, Watched
 from instrument_agent.resuming import Resuming
 
 NAME = "xrd-1"
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    with opened(tmp_path, clock) as store:
-        yield store
 
 
 def play(recorder: Recorder, clock: FakeClock, watts: float, seconds: int, every_s: int = 10) -> None:
