@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from written import outcome
 
 from instrument_agent.config import Config, InvalidConfig, load_config
 
@@ -18,21 +19,6 @@ ALL_KEYS = b"\n".join(line.removeprefix(b"# ") for line in EXAMPLE.splitlines() 
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_config(EXAMPLE_FILE)  # whoever loads first also imports the drivers, and each example is timed
     return tmp_path_factory.mktemp("robust") / "config.toml"
-
-
-def outcome(path: Path, content: bytes) -> Config | InvalidConfig:
-    """Load ``content`` and see to it that every mistake can be shown to a person."""
-    path.write_bytes(content)
-    try:
-        return load_config(path)
-    except InvalidConfig as error:
-        refused = error
-    assert refused.mistakes
-    for mistake in refused.mistakes:
-        assert mistake.problem
-        assert mistake.line is None or 1 <= mistake.line <= content.count(b"\n") + 1
-        assert not any(character < " " or "\x7f" <= character < "\xa0" for character in str(mistake))
-    return refused
 
 
 @given(content=st.binary())

@@ -30,3 +30,19 @@ def mistakes_in(folder: Path, text: str) -> list[Mistake]:
     with pytest.raises(InvalidConfig) as caught:
         loaded(folder, text)
     return caught.value.mistakes
+
+
+def outcome(path: Path, content: bytes) -> Config | InvalidConfig:
+    """Load ``content`` and see to it that every mistake can be shown to a person."""
+    path.write_bytes(content)
+    try:
+        return load_config(path)
+    except InvalidConfig as error:
+        refused = error
+    assert refused.mistakes
+    for mistake in refused.mistakes:
+        told = str(mistake)
+        assert mistake.problem, told
+        assert mistake.line is None or 1 <= mistake.line <= content.count(b"\n") + 1, told
+        assert not any(character < " " or "\x7f" <= character < "\xa0" for character in told), repr(told)
+    return refused

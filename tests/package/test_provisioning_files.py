@@ -1,11 +1,10 @@
 """The units and the udev rule of provisioning name what the program names."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 from conftest import ROOT
+from hardening import rated_within
 
 from instrument_agent.cli.options import DEFAULT_CONFIG
 from instrument_agent.cli.provision import UNIT
@@ -48,15 +47,5 @@ def test_the_udev_rule_starts_the_unit_of_the_stick_and_of_no_other_label() -> N
     assert 'ENV{SYSTEMD_WANTS}+="instrument-agent-provision@%k.service"' in rule
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 def test_the_boot_unit_is_rated_as_hardened() -> None:
-    unit = SYSTEMD / "instrument-agent-provision.service"
-    rated = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=30", unit],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "not supported" in rated.stderr or "unrecognized" in rated.stderr:
-        pytest.skip(f"this systemd-analyze rates no files: {rated.stderr}")
-    assert rated.returncode == 0, rated.stdout + rated.stderr
+    rated_within(SYSTEMD / "instrument-agent-provision.service", 30)

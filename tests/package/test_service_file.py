@@ -1,11 +1,10 @@
 """What stands in the service's unit and in the udev rule beside it."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 from conftest import ROOT
+from hardening import rated_within
 
 UNIT = ROOT / "systemd/instrument-agent.service"
 RULES = ROOT / "systemd/instrument-agent.udev.rules"
@@ -31,17 +30,8 @@ def allowed() -> set[str]:
     return {line.removeprefix("char-").removesuffix(" rw") for line in unit_lines("DeviceAllow")}
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 def test_the_unit_is_rated_as_hardened() -> None:
-    rated = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=15", UNIT],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "not supported" in rated.stderr or "unrecognized" in rated.stderr:
-        pytest.skip(f"this systemd-analyze rates no files: {rated.stderr}")
-    assert rated.returncode == 0, rated.stdout + rated.stderr
+    rated_within(UNIT, 15)
 
 
 @pytest.mark.parametrize("order", ["Wants", "After"])
