@@ -18,13 +18,14 @@ from instrument_agent.config import ActivityConfig
 from instrument_agent.core.activity import Rules
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.core.ledger import Interval
-from instrument_agent.core.observing import ended, observe
+from instrument_agent.core.observing import ended, observe, played
 from instrument_agent.core.readings import NS_PER_S, Activity, Reading
 from instrument_agent.core.sessions import RunSession
 from instrument_agent.core.step import Event, State, begin
 from instrument_agent.i18n import _
 
 DAY_S = 86_400
+BOOT = "replay"
 TRIED = ("off_below", "run_above", "run_below", "min_on_s", "min_off_s", "off_settle_s", "gap_s", "bridge_s")
 """The options that are keys of ``[instrument.activity]``, too."""
 
@@ -140,7 +141,7 @@ def _print(recording: Recording, rules: Rules, only_runs: bool, form: str) -> No
     columns = ["start", "end", "running_s", "unseen_s"] if only_runs else ["start", "end", "state"]
     unknown_ns = whole_ns = 0
     with Rows(form, columns) as rows:
-        for event in _played(recording.path, recording.readings(), rules):
+        for event in _played(recording, rules):
             if isinstance(event, Interval):
                 whole_ns += event.end_ns - event.start_ns
                 unknown_ns += event.end_ns - event.start_ns if event.activity is Activity.UNKNOWN else 0
@@ -153,16 +154,20 @@ def _print(recording: Recording, rules: Rules, only_runs: bool, form: str) -> No
         _warn_of_silence(recording, rules.gap_ns / NS_PER_S)
 
 
-def _played(trace: Path, readings: Iterable[Reading], rules: Rules) -> Iterator[Event]:
+def _played(recording: Recording, rules: Rules) -> Iterator[Event]:
+    if next(recording.readings(), None) is None:
+        raise ConfigError(_("the trace {path} has no rows").format(path=recording.path))
+    numbers = recording.numbers()
+    return _each(rules, recording.readings()) if numbers is None else played(rules, BOOT, numbers)
+
+
+def _each(rules: Rules, readings: Iterable[Reading]) -> Iterator[Event]:
     state: State | None = None
     for reading in readings:
-        if state is None:
-            state = begin("replay", reading.at_ns)
-        state, events = observe(rules, state, reading)
+        state, events = observe(rules, state or begin(BOOT, reading.at_ns), reading)
         yield from events
-    if state is None:
-        raise ConfigError(_("the trace {path} has no rows").format(path=trace))
-    yield from ended(rules, state)[1]
+    if state is not None:
+        yield from ended(rules, state)[1]
 
 
 def _given_rules(given: ActivityConfig, told: Told) -> Rules:

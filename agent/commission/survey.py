@@ -33,18 +33,23 @@ def filtered(samples: Iterable[Reading], gap_s: float) -> Iterator[tuple[float, 
     As in the core, the first and the last reading before a silence longer than ``gap_s`` stand as they are, and
     silence is nobody's time: the third number is then 0.
     """
-    before: float | None = None
-    at: Reading | None = None
-    for following in samples:
-        if at is not None:
-            silent = following[0] - at[0] > gap_s
-            after = at[1] if silent else following[1]
-            value = sorted((at[1] if before is None else before, at[1], after))[1]
-            yield at[0], value, 0.0 if silent else following[0] - at[0], at[1]
-            before = None if silent else at[1]
-        at = following
-    if at is not None:
-        yield at[0], at[1], 0.0, at[1]
+    readings = iter(samples)
+    first = next(readings, None)
+    if first is None:
+        return
+    at_s, value = first
+    before = value
+    for next_s, following in readings:
+        seconds = next_s - at_s
+        if seconds > gap_s:
+            yield at_s, value, 0.0, value
+            before = following
+        else:
+            low, high = (before, value) if before < value else (value, before)
+            yield at_s, low if following < low else min(following, high), seconds, value
+            before = value
+        at_s, value = next_s, following
+    yield at_s, value, 0.0, value
 
 
 class Thinned:

@@ -3,7 +3,9 @@
 Pure, like ``step``, which it uses; all it remembers lies in the state.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 from instrument_agent.core.across import Across, before_gap, counted
 from instrument_agent.core.activity import Rules
@@ -14,7 +16,8 @@ from instrument_agent.core.readings import Activity, Observation, Reading, Unkno
 from instrument_agent.core.sanity import next_boot as senses_of_next_boot
 from instrument_agent.core.sanity import vetted
 from instrument_agent.core.sessions import Earlier
-from instrument_agent.core.step import Event, State, begin, end, silent_intervals, step
+from instrument_agent.core.steady import Number
+from instrument_agent.core.step import Event, State, begin, end, silent_intervals, steadily, step
 
 
 def observe(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Event, ...]]:
@@ -44,6 +47,30 @@ def _taken(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[E
     if drift is not state.drift:
         state = replace(state, drift=drift)
     return state, (*findings, *events, *(() if moved is None else (moved,)))
+
+
+def played(rules: Rules, boot_id: str, numbers: Iterable[Number]) -> Iterator[Event]:
+    """Yield what becomes certain while numbers of one channel are read, one after the other, and at their end.
+
+    It is what ``observe`` says of each of them, without a state for each. Nothing at all if there are none.
+    """
+    left, state = iter(numbers), None
+    while (number := next(left, None)) is not None:
+        state = state or begin(boot_id, number[0])
+        rest: Number | None = number
+        if _nothing_else(rules, state):
+            state, rest = steadily(rules, state, chain((number,), left))
+        if rest is not None:
+            state, events = observe(rules, state, Observation(rest[0], {rules.channel: rest[1]}))
+            yield from events
+    if state is not None:
+        yield from ended(rules, state)[1]
+
+
+def _nothing_else(rules: Rules, state: State) -> bool:
+    """Say whether nothing but the number itself is looked at: no raw states, no doubt, no drift, no gap."""
+    plain = rules.calibrated and rules.states is None and rules.standby_level is None and state.across is None
+    return plain and not state.senses.held and state.senses.negative is None
 
 
 def ended(rules: Rules, state: State, end_uncertainty_ns: int = 0) -> tuple[State, tuple[Event, ...]]:

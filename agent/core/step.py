@@ -4,6 +4,7 @@
 reading (core/checkpoint.py), so that a box that is killed goes on where it stopped.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from instrument_agent.core.across import Across, Counted
@@ -34,6 +35,7 @@ from instrument_agent.core.sessions import (
     power_session,
     run_session,
 )
+from instrument_agent.core.steady import Number, stretch
 
 Event = Interval | RunSession | PowerSession | Finding | Moved | Counted
 """What became certain: an interval closed, a session ended, a doubt began or ended, the thresholds moved, what was
@@ -97,9 +99,10 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
             return _account(rules, state, _silent(rules, state, reading.at_ns))
         number = judged_number(rules, reading.values[rules.channel])
         if number is not None and rules.calibrated:
-            sample = Sample(reading.at_ns, number)
-            steady = _steady(rules, state, sample)
-            return (steady, ()) if steady is not None else _account(rules, state, _see(rules, state, sample))
+            steady, left = steadily(rules, state, iter(((reading.at_ns, number),)))
+            if left is None:
+                return steady, ()
+            return _account(rules, state, _see(rules, state, Sample(reading.at_ns, number)))
         nonsense, meaningless = UnknownReason.IMPLAUSIBLE_READING, UnknownReason.NOT_CALIBRATED
         reading = FailedRead(reading.at_ns, nonsense if number is None else meaningless)
     state = replace(state, latest_ns=reading.at_ns)
@@ -135,36 +138,33 @@ def live(rules: Rules, state: State, now_ns: int) -> Live:
     return Live(newest.activity, newest.start_ns, newest.reason)
 
 
-def _steady(rules: Rules, state: State, sample: Sample) -> State | None:
-    """Return the next state if all that happens is that time goes on, as it does at nearly every reading.
+def steadily(rules: Rules, state: State, numbers: Iterator[Number]) -> tuple[State, Number | None]:
+    """Take numbers as long as all that happens is that time goes on; return the first that may be more, if any.
 
-    This is the way through ``_see`` and ``_account`` with everything left out that changes nothing, at a fifth of its
-    cost; None if there may be more to it.
+    It is taken out of ``numbers`` and not out of the books. This is the way through ``_see`` and ``_account`` with
+    everything left out that changes nothing.
     """
     line, power, run, window = state.line, state.power, state.run, state.window
-    grown, at_ns = line.open, sample.at_ns
-    if power is None or run is None or not window or at_ns - state.last_seen_ns > rules.gap_ns:
-        return None
-    if power.candidate_ns is not None or run.candidate_ns is not None or not grown.start_ns < grown.end_ns < at_ns:
-        return None
-    if line.power_changes or line.run_changes or line.silences or grown.activity is not combined(power.on, run.on):
-        return None
-    before, centre = window[0].value, window[-1].value
-    run_edge = rules.run_below if run.on else rules.run_above
-    value = max(min(before, centre), min(max(before, centre), sample.value))  # the median of the three
-    run_value = centre if rules.single_readings and run.on else value
-    if (value >= rules.off_below) is not power.on or (run_value >= run_edge) is not run.on:
-        return None
-    running, powered = state.open_run, state.open_power
-    if (running is not None) is not run.on or (powered is not None) is not (power.on or run.on):
-        return None
+    running, powered, grown = state.open_run, state.open_power, line.open
+    if power is None or run is None or not window or window[-1].at_ns != state.last_seen_ns:
+        return state, next(numbers, None)
+    settled = power.candidate_ns is None and run.candidate_ns is None
+    settled = settled and grown.start_ns < grown.end_ns <= state.last_seen_ns
+    waiting = line.power_changes or line.run_changes or line.silences or state.held_ns is not None
+    followed = (running is not None) is run.on and (powered is not None) is (power.on or run.on)
+    if not settled or waiting or not followed or grown.activity is not combined(power.on, run.on):
+        return state, next(numbers, None)
+    seen, rest = stretch(rules, (power.on, run.on), window, numbers)
+    if seen is window:
+        return state, rest
+    at_ns = seen[-1].at_ns
     if running is not None:
         running = OpenRun(running.start_ns, at_ns, running.unseen_ns, running.continues)
     if powered is not None:
         powered = OpenRun(powered.start_ns, at_ns, powered.unseen_ns, powered.continues)
     line = Timeline(Interval(grown.start_ns, at_ns, grown.activity), line.powered, line.running)
-    boot_id, window, kept = state.boot_id, (window[-1], sample), (state.senses, state.drift, state.across)
-    return State(boot_id, line, at_ns, at_ns, window, power, run, None, (), running, powered, None, *kept)
+    boot_id, kept = state.boot_id, (state.senses, state.drift, state.across)
+    return State(boot_id, line, at_ns, at_ns, seen, power, run, None, (), running, powered, None, *kept), rest
 
 
 Settled = tuple[State, tuple[Interval, ...]]
