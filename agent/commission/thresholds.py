@@ -69,7 +69,8 @@ def _standby_level(proposal: Proposal) -> float | None:
     """Return the usual value of standby, from which slow drift is followed; None where no run can be told."""
     if proposal.standby is None or proposal.running is None or proposal.run_below is None:
         return None
-    level = _rounded(proposal.standby.middle, proposal.running.middle - proposal.standby.middle)
+    standby = proposal.standby.middle
+    level = _rounded(standby, min(standby, proposal.running.middle - standby))
     return level if proposal.off_below <= level < proposal.run_below else None
 
 

@@ -124,7 +124,10 @@ def _profile(findings: Findings, cut: Cut | None) -> Profile:
 
 
 def _off_below(findings: Findings, cut: Cut | None) -> float:
-    """Return the threshold of off: over what was read while off, or half the lowest level if off was not seen."""
+    """Return the threshold of off: over what was read while off, or well under the lowest level if it was not seen.
+
+    A standby deeper than any that was seen is not off.
+    """
     idle = findings.spread if cut is None else findings.spread.between(-INFINITE, cut.below)
     if not idle.values or findings.problem is Problem.TOO_LITTLE:
         return SMALLEST  # a handful of readings does not even tell what off looks like
@@ -138,7 +141,7 @@ def _off_below(findings: Findings, cut: Cut | None) -> float:
     if off:
         return max(SMALLEST, *(between.above for between in off))
     lowest = idle.quantile(0.01)
-    off_below = limit if lowest < limit else lowest / 2
+    off_below = limit if lowest < limit else lowest * OFF_OF_STANDBY
     return max(min(off_below, cut.below if cut is not None else off_below), SMALLEST)
 
 

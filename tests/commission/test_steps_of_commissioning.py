@@ -99,7 +99,7 @@ def test_a_window_is_cut_out_of_either_kind_of_trace_from_zero_on(tmp_path: Path
 
 def test_off_that_somebody_saw_to_decides_its_threshold():
     learned = rounded(learn(sampled(LEVEL, 20)))
-    assert learned.off_below > 300
+    assert learned.off_below > 100
     seen = told_off(learned, (2.0, 202.0))
     assert seen.off_below == 42
     assert told_off(seen, (2.0, 202.0)) is seen
@@ -142,3 +142,9 @@ def test_limits_are_told_in_words(tmp_path: Path):
     assert limits(found, None, {Step.OFF: Outcome.OK}) == ["not_effective_hours", "current_only"]
     assert "apparent current, not power" in limit_text("current_only")
     assert "off_not_seen" in limits(found, None, {Step.OFF: Outcome.SKIPPED})
+
+
+def test_the_level_that_drift_is_followed_from_is_as_exact_as_itself():
+    furnace = [(9000, 15.4, False), (5000, 6000, True), (4000, 15.4, False), (5000, 6000, True), (9000, 15.4, False)]
+    written = keys(rounded(learn(sampled(furnace, 0.3))), None, Channel("power_w", "W", -1e9, 1e9))
+    assert written["standby_level"] == pytest.approx(15.4, abs=0.1)  # not 20, the hundredth of what a run adds
