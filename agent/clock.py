@@ -38,7 +38,7 @@ class SystemClock:
 
     def boottime_ns(self) -> int:
         """Return CLOCK_BOOTTIME."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return boottime_ns()
 
     def utc_ns(self) -> int:
         """Return CLOCK_REALTIME."""
@@ -47,6 +47,11 @@ class SystemClock:
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait on the event for at most ``seconds``."""
         return event.wait(max(0.0, seconds))
+
+
+def boottime_ns() -> int:
+    """Return nanoseconds since this boot; unlike ``time.monotonic`` it counts on during suspend."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def read_boot_id() -> str:

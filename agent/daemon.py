@@ -172,7 +172,7 @@ class Agent:
         keys = KeyFile(self.config.box.state_dir, destination.name)
 
         def transport() -> Transport:
-            return transport_to(destination, box_id, keys)
+            return transport_to(destination, box_id, keys, self.clock.boottime_ns)
 
         delivery = Delivery(
             destination.name,

@@ -82,6 +82,8 @@ class Upkeep:
             self._close_days(recorder)
         if now_ns >= self._prune_at_ns and self._store.begun:
             self._prune_at_ns = now_ns + PRUNE_EVERY_NS
+            if not recorder.storage_error:
+                self._close_days(recorder)  # what the sight of UTC that makes it old makes countable, too
             self._prune(anchoring)
 
     def _begin_epoch(self, at_ns: int) -> None:

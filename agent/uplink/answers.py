@@ -3,7 +3,7 @@
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -35,8 +35,11 @@ class Transport(Protocol):
     """The way to one destination, used by one thread.
 
     Each exchange raises PlatformUnavailable (keep what was sent and try again), PlatformRejected (something in it is
-    refused), PayloadTooLarge (send less at a time) or PlatformUnauthorized (the credential is refused).
+    refused), PayloadTooLarge (send less at a time) or PlatformUnauthorized (the credential is refused). ``now_ns`` is
+    the boot clock, which tells how long an exchange took.
     """
+
+    now_ns: Callable[[], int]
 
     def records(self, envelope: Mapping[str, Any]) -> Reply:
         """Send a batch of records."""

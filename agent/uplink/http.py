@@ -3,8 +3,7 @@
 import gzip
 import json
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from urllib.parse import quote, urlsplit
 import requests
 from requests.auth import AuthBase
 
+from instrument_agent.clock import boottime_ns
 from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.rights import UnsafeFile, read_ordinary
 from instrument_agent.uplink.answers import (
@@ -75,7 +76,10 @@ class _Nobody(AuthBase):
 
 
 class HttpTransport:
-    """One destination, spoken to by one thread; ``keys`` is what enrolment gave, ``client_cert`` a PEM file and key."""
+    """One destination, spoken to by one thread; ``keys`` is what enrolment gave, ``client_cert`` a PEM file and key.
+
+    ``now_ns`` is the boot clock anchors are placed by: round trips are told by the same one.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class HttpTransport:
         keys: KeyFile | None = None,
         client_cert: tuple[Path, Path | None] | None = None,
     ) -> None:
+        self.now_ns: Callable[[], int] = boottime_ns
         self._base = f"{url.rstrip('/')}/v1/boxes/{quote(box_id, safe='')}"
         self._session = requests.Session()
         # Plain http goes to this machine only: a proxy named in the environment would carry the credential elsewhere.
@@ -138,7 +143,7 @@ class HttpTransport:
         if body is not None:
             data = gzip.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), 6)
             headers |= {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-        started_s = time.monotonic()
+        started_ns = self.now_ns()
         try:
             with self._session.request(
                 method,
@@ -152,7 +157,7 @@ class HttpTransport:
                 verify=self._verify,
             ) as response:
                 text = _read(response)
-                round_trip_s = time.monotonic() - started_s
+                round_trip_s = (self.now_ns() - started_ns) / NS_PER_S
         except (requests.RequestException, OSError) as error:
             raise PlatformUnavailable(
                 _("no answer from the platform: {error}").format(error=_cause(error)), network_hint(_innermost(error))

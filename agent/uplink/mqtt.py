@@ -12,12 +12,14 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from instrument_agent.clock import boottime_ns
 from instrument_agent.core.errors import PayloadTooLarge, PlatformUnavailable
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.uplink.answers import LARGEST_REPLY, OK, Reply, decoded, judge, one_line, replied
 from instrument_agent.uplink.broker import Link, Message, broken_off, broker_at, login
@@ -48,6 +50,7 @@ class MqttTransport:
         ca_file: Path | None,
         client_cert: tuple[Path, Path | None] | None = None,
     ) -> None:
+        self.now_ns: Callable[[], int] = boottime_ns
         self._broker = broker_at(url, ca_file, client_cert)
         self._box_id = box_id
         self._credential_file = credential_file
@@ -96,9 +99,9 @@ class MqttTransport:
             self._stay()
             try:
                 link = self._opened(live=what == "heartbeat")
-                started_s = time.monotonic()
+                started_ns = self.now_ns()
                 answer = self._asked(link, what, data)
-                round_trip_s = time.monotonic() - started_s
+                round_trip_s = (self.now_ns() - started_ns) / NS_PER_S
             finally:
                 self._rest_later()
         return _judged(answer, round_trip_s)

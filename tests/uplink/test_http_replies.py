@@ -12,6 +12,7 @@ from instrument_agent.core.errors import (
     PlatformUnauthorized,
     PlatformUnavailable,
 )
+from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.uplink.http import HttpTransport
 
 
@@ -21,6 +22,14 @@ def test_a_good_reply_is_its_body_its_time_and_how_long_it_took(platform: Platfo
     assert reply.body == {"epochs": [], "server_time": SERVER_TIME}
     assert reply.server_utc_ns == 1_795_334_400_000_000_000
     assert 0 < reply.round_trip_s <= time.monotonic() - before_s
+
+
+def test_a_round_trip_is_told_by_the_boot_clock_which_counts_on_while_the_box_sleeps(
+    over_http: HttpTransport,
+) -> None:
+    slept = iter((10 * NS_PER_S, 3610 * NS_PER_S))
+    over_http.now_ns = lambda: next(slept)
+    assert over_http.watermark().round_trip_s == 3600.0
 
 
 def test_what_is_sent_is_gzipped_json_at_the_address_of_the_box(platform: Platform) -> None:
