@@ -13,9 +13,9 @@ menu: ## print this menu
 demo: $(VENV)/demo-ready ## the product at work: simulated instruments, agent, platform (60 s, no hardware)
 	$(BIN)/instrument-agent demo
 
-# Most tests wait for processes of their own: two at a time take half as long. A file stays in one hand.
+# Most tests wait for processes of their own: several at a time take much less. A file stays in one hand.
 test: $(VENV)/dev-ready ## all tests (under 6 minutes)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 
 test-systemd: $(VENV)/dev-ready ## the package and its service in a Debian of their own (as root; needs systemd-nspawn, mmdebstrap)
 	INSTRUMENT_AGENT_UNDER_SYSTEMD=1 $(BIN)/python -m pytest -s --timeout=900 tests/package
