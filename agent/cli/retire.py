@@ -69,19 +69,21 @@ def retire(
             sys.exit(1)
         record = lifecycle.retire(config, instrument, by(who))
     _show_counters(record["data"].get("counters", {}))
-    whole = _told_delivery(lifecycle.deliver(config, wait_s))
+    platforms = lifecycle.deliver(config, wait_s)
+    whole = _told_delivery(platforms)
+    by_file = not whole and sealed is not None
     if not whole and sealed is not None:
         seal = lifecycle.hand_over(config, sealed, destination)
         click.echo(_("{path}: have the platform import it (platform import)").format(path=sealed))
         click.echo(_("seal (SHA-256): {seal}").format(seal=seal.sha256))
         click.echo(_("Keep the card until the platform has imported the file."))
-        whole = True
+        whole = _all_in_file(platforms, destination)
     elif not whole:
         click.echo(_("Keep the card: it holds hours that no platform has. Connect the box, then give this again."))
         click.echo(_("Or, without a network, give it with --sealed FILE, and take that file to the platform."))
     last = not lifecycle.left_in_use(config)
     if whole and last:
-        _give_up_credentials(config, yes=yes)
+        _give_up_credentials(config, yes=yes, by_file=by_file)
     elif not last:
         click.echo(_("Take its [[instrument]] out of {path} when you take the sensor back.").format(path=config.path))
     if not whole:
@@ -120,7 +122,17 @@ def _told_delivery(platforms: "Sequence[Delivered]") -> bool:
     return bool(platforms) and all(item.whole for item in platforms)
 
 
-def _give_up_credentials(config: "Config", *, yes: bool) -> None:
+def _all_in_file(platforms: "Sequence[Delivered]", destination: str | None) -> bool:
+    """Say whether a sealed file holds all that is on no platform: what one lacks that cannot be asked."""
+    lacking = [item for item in platforms if not item.whole]
+    enough = all(item.error and not item.refused and destination in (None, item.name) for item in lacking)
+    if enough and len(lacking) <= 1:
+        return True
+    click.echo(_("The file is for one platform. What another lacks, or one refused, is only on this box."))
+    return False
+
+
+def _give_up_credentials(config: "Config", *, yes: bool, by_file: bool) -> None:
     from instrument_agent import lifecycle
     from instrument_agent.doctor.credentials import is_there, secret_files
 
@@ -136,6 +148,8 @@ def _give_up_credentials(config: "Config", *, yes: bool) -> None:
         for path in left:
             click.echo(_("could not be deleted, use sudo: {path}").format(path=path))
         click.echo(_("Have the platform revoke them too: what was on a card can be read off it for long."))
+        if by_file:
+            click.echo(_("But first have it import the file: from a box that is revoked it takes none."))
     click.echo(_("Now stop the service: sudo systemctl disable --now instrument-agent"))
     if left:
         sys.exit(1)

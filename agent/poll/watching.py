@@ -47,7 +47,7 @@ def watching(buses: Mapping[str, Bus], recorder: Recorder, clock: Clock) -> dict
         try:
             question = Question(*(int(request[key]) for key in ("unit", "function", "address", "count")))
             bus, timeout_s = buses[request["bus"]], min(LONGEST_QUESTION_S, float(request["timeout_s"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise AgentError(_("the request is not understood")) from None
         try:
             return {"words": bus.ask(question, timeout_s, RAW_WITHIN_S)}

@@ -45,9 +45,10 @@ def open_engine(url: str) -> Engine:
 
 
 def _make_private(file: Path) -> None:
-    """Make a new file its owner's only: the platform's key lies in it. SQLite's log beside it gets the same mode."""
-    with suppress(OSError):  # there already, or one that SQLite cannot open either and says so
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    """Make a file its owner's only: the platform's key lies in it. SQLite's log beside it gets the same mode."""
+    with suppress(OSError):  # somebody else's, or one that SQLite cannot open either and says so
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        file.chmod(0o600)
 
 
 def writing(engine: Engine) -> Engine:

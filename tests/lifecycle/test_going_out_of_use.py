@@ -1,6 +1,7 @@
 """An instrument is retired: its books are closed for good, and the box keeps what no platform has confirmed."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from in_process import Done, run
 from rig import Rig
 from walked_log import walked
 
+from instrument_agent.buffer.store import Store
 from instrument_agent.keys import new_private_key, public_key_of
 from instrument_agent.uplink.enrolled import Enrolled, KeyFile
 
@@ -89,6 +91,7 @@ def test_without_a_network_a_sealed_file_takes_all_that_waits_to_the_platform_an
     done = retire(rig, "--wait", "0", "--sealed", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Keep the card until the platform has imported the file." in done.stdout
+    assert "first have it import the file" in done.stdout
     assert not keys.exists()
     assert not made <= set(rig.received())
     database = f"sqlite:///{rig.directory / 'platform.db'}"
@@ -97,6 +100,24 @@ def test_without_a_network_a_sealed_file_takes_all_that_waits_to_the_platform_an
     events = [record["data"]["event"] for record in rig.records("lifecycle_event")]
     assert "retired" in events
     assert rig.agent is not None
+    assert rig.agent.stop() == 0
+
+
+def test_a_sealed_file_is_not_taken_for_what_a_platform_refused(rig: Rig) -> None:
+    rig.start_agent()
+    running(rig)
+    rig.until(rig.delivered, "something was delivered before")
+    assert rig.agent is not None
+    assert rig.agent.stop() == 0
+    with closing(Store(rig.directory / "state", "box-1")) as store, store.write() as change:
+        change.execute("insert into dead_letters (destination, record_id, reason) values ('platform', 1, 'no')")
+    keys = keys_of(rig)
+    rig.start_agent()
+    rig.stop_platform()
+    done = retire(rig, "--wait", "0", "--sealed", str(rig.directory / "xrd-1.jsonl"))
+    assert done.returncode == 1
+    assert "one refused, is only on this box" in done.stdout
+    assert keys.exists()
     assert rig.agent.stop() == 0
 
 
