@@ -74,9 +74,12 @@ class Resuming:
         return in_use(config, self._store)
 
     def unwatched(self, config: Config) -> dict[str, State]:
-        """Return the books of what is not watched any more, as ``retire_from`` left them."""
+        """Return the books of what is not watched any more, as ``retire_from`` closed them.
+
+        What could not be closed is left to the next agent: nothing may be written after a run that is still open.
+        """
         watched = {item.id for item in config.instruments}
-        return {name: state for name, state in self._states.items() if name not in watched}
+        return {name: state for name, state in self._states.items() if name not in watched and is_left(state)}
 
     def take_up(self, instrument: InstrumentConfig, recorder: Recorder) -> None:
         """Go on with the books of an instrument, and say why nothing was seen in between.

@@ -16,6 +16,7 @@ class Unwatched:
         self._store = store
         self._daybook = daybook
         self._states = dict(states)
+        self._told: set[str] = set()
 
     def close_due(self, boot_id: str, now_ns: int) -> None:
         """Close the days that can be closed by now, up to the last in which each instrument was watched.
@@ -27,8 +28,9 @@ class Unwatched:
             now = left_until(state, boot_id, now_ns)
             if not self._daybook.owes(instrument_id, now):
                 del self._states[instrument_id]
-            # In each boot, so that a day does not take a boot in which nobody watched for one without power.
-            elif state.boot_id != boot_id or self._daybook.is_due(instrument_id, now):
+            # At once, too, so that no day takes the time after this boot, or before it, for time without power.
+            elif instrument_id not in self._told or self._daybook.is_due(instrument_id, now):
+                self._told.add(instrument_id)
                 self._states[instrument_id] = self._write(instrument_id, now)
                 self._close(instrument_id)
 
