@@ -12,7 +12,7 @@ import sqlite_utils
 
 from instrument_agent.buffer import card
 from instrument_agent.buffer.migrations import migrations, refuse_strange, refuse_unready, up_to_date
-from instrument_agent.buffer.reader import FILE_NAME, Reader, reading
+from instrument_agent.buffer.reader import BROKEN, FILE_NAME, Reader, reading
 from instrument_agent.core.errors import StoreUnavailable
 
 
@@ -54,7 +54,7 @@ def renew(state_dir: Path, path: Path) -> None:
     Raises:
         StoreUnavailable: it is not ours, or was written by a newer agent.
     """
-    with suppress(sqlite3.Error, StoreUnavailable):  # what is wrong with it is told by whoever looks at it next
+    with suppress(*BROKEN, StoreUnavailable):  # what is wrong with it is told by whoever looks at it next
         check_whose(state_dir, path)
         with closing(reading(path, alone=True)) as connection:
             current = up_to_date(connection)
@@ -76,7 +76,7 @@ def writing(path: Path) -> sqlite3.Connection:
         connection.execute("begin immediate")
         connection.execute("delete from findings where 0")
         connection.execute("commit")
-    except sqlite3.Error:
+    except BROKEN:
         connection.close()
         raise
     return connection
@@ -95,7 +95,7 @@ def stand_in(state_dir: Path, path: Path) -> sqlite3.Connection | None:
         migrations.apply(sqlite_utils.Database(empty))
         return empty
     connection = reading(path, alone=True)
-    with suppress(sqlite3.Error):
+    with suppress(*BROKEN):
         if up_to_date(connection):
             return connection
     connection.close()

@@ -23,7 +23,7 @@ from instrument_agent.buffer.chain import first_fault
 from instrument_agent.buffer.headfile import lost_tail, read_head, sync_directory
 from instrument_agent.buffer.migrations import LIST, refuse_strange
 from instrument_agent.buffer.opening import filled, renew
-from instrument_agent.buffer.reader import FILE_NAME, Reader, damaged, disk_fails, unusable
+from instrument_agent.buffer.reader import BROKEN, FILE_NAME, Reader, damaged, disk_fails, unusable
 from instrument_agent.buffer.rebuild import rebuild
 from instrument_agent.buffer.salvage import Found
 from instrument_agent.buffer.salvaged_rows import WANTED
@@ -157,7 +157,7 @@ def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
     store = Store(work, box_id)
     try:
         found = Found(path, work)
-    except sqlite3.Error as error:
+    except BROKEN as error:
         raise unusable(work, error) from error
     with store.write() as change:
         data = json.dumps(rebuild(change, found, box_id, read_head(state_dir)).data(aside.name))

@@ -13,6 +13,9 @@ from instrument_agent.rights import join_hint
 FILE_NAME = "buffer.db"
 HEAD_NAME = "head.json"
 """The end of the chain of records, noted a second time; it also shows that a database beside it is the agent's own."""
+Broken = sqlite3.Error | UnicodeDecodeError
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite says of a broken file; its own message may quote bytes that are no text."""
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NO_JSON = "malformed JSON"
 SAYS_DAMAGE = (NO_JSON, "Could not decode", "no such table", "no such column")
@@ -54,7 +57,7 @@ class Reader:
                 _("there is no database in {path}").format(path=state_dir),
                 _("start the agent once, or give the config file of the agent that runs: --config FILE"),
             ) from error
-        except (sqlite3.Error, OSError) as error:
+        except (*BROKEN, OSError) as error:
             raise self._unreadable(error) from error
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
@@ -65,7 +68,7 @@ class Reader:
         """
         try:
             return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise self._unreadable(error) from error
 
     def each(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -76,7 +79,7 @@ class Reader:
         """
         try:
             yield from self._connection.execute(sql, parameters)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise self._unreadable(error) from error
 
     def stand_still(self) -> None:
@@ -93,7 +96,7 @@ class Reader:
         """Close the view."""
         self._connection.close()
 
-    def _unreadable(self, error: sqlite3.Error | OSError) -> StoreUnavailable:
+    def _unreadable(self, error: Broken | OSError) -> StoreUnavailable:
         found = unusable(self.path, error)
         if isinstance(error, PermissionError) or _code(error) in NO_PERMISSION:
             found.hint = join_hint(self.path)
@@ -117,23 +120,23 @@ def reading(path: Path, *, alone: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True, timeout=10, check_same_thread=False)
 
 
-def our_mistake(error: sqlite3.Error) -> bool:
+def our_mistake(error: Broken) -> bool:
     """Say whether an error is one of the statement, and so of this agent, and not of the disk or the file."""
-    if str(error).startswith(NO_JSON):
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(NO_JSON):
         return False
     if _code(error) is None:
         return not isinstance(error, sqlite3.OperationalError)
     return _code(error) in MISTAKES
 
 
-def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
+def unusable(path: Path, error: Broken | OSError) -> StoreUnavailable:
     """Return the error that tells an operator what SQLite or the system said."""
     if _code(error) == sqlite3.SQLITE_NOTADB and not (path.parent / HEAD_NAME).exists():
         return StoreDamaged(
             _("{path} is not a database of this agent, or its first bytes are damaged").format(path=path),
             _("check that this is the right file; if it is: {hint}").format(hint=restart_hint()),
         )
-    if _code(error) in DAMAGE or str(error).startswith(SAYS_DAMAGE):
+    if isinstance(error, UnicodeDecodeError) or _code(error) in DAMAGE or str(error).startswith(SAYS_DAMAGE):
         return StoreDamaged(_("the database {path} is damaged: {error}").format(path=path, error=error), restart_hint())
     hint = _("look at the free space and the permissions there; do not delete it: it holds hours not yet delivered")
     if _code(error) == sqlite3.SQLITE_FULL:
@@ -162,7 +165,7 @@ def restart_hint() -> str:
     )
 
 
-def _code(error: sqlite3.Error | OSError) -> int | None:
+def _code(error: Broken | OSError) -> int | None:
     """Return SQLite's primary result code, if it is SQLite's error and has one."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

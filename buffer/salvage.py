@@ -19,13 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instrument_agent.buffer.reader import reading
+from instrument_agent.buffer.reader import BROKEN, reading
 
 RECORD = re.compile(rb'(\{"at_ms":[^\x00]{1,8000}?\})([0-9a-f]{64})', re.DOTALL)
 LONGEST_MATCH = 8192
 READ_BYTES = 1024 * 1024
-BROKEN = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite says of a broken file; its own message may quote bytes that are no text."""
 MENDED_BYTES = 8192
 """Longest text in which a flipped bit is looked for."""
 TRIED_ONE_BY_ONE = 100_000

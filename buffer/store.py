@@ -20,7 +20,7 @@ from instrument_agent.buffer.ballast import Ballast
 from instrument_agent.buffer.faults import told
 from instrument_agent.buffer.headfile import NotedHead, write_head
 from instrument_agent.buffer.opening import check_whose, stand_in, writing
-from instrument_agent.buffer.reader import FILE_NAME, disk_fails, our_mistake, restart_hint, unusable
+from instrument_agent.buffer.reader import BROKEN, FILE_NAME, Broken, disk_fails, our_mistake, restart_hint, unusable
 from instrument_agent.core.canonical import NO_HASH, canonical
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 from instrument_agent.core.records import Fact, Link, RecordType, sealed
@@ -176,7 +176,7 @@ class Store:
                 connection.execute("begin immediate")
                 yield change
                 connection.execute("commit")
-            except sqlite3.Error as error:
+            except BROKEN as error:
                 with suppress(sqlite3.Error):  # on a broken disk this fails too; SQLite has rolled back by itself then
                     connection.rollback()
                 if our_mistake(error):
@@ -204,7 +204,7 @@ class Store:
             connection = self._usable()
             try:
                 return connection.execute(sql, parameters).fetchall()
-            except sqlite3.Error as error:
+            except BROKEN as error:
                 if our_mistake(error):
                     raise
                 raise self._refused(error) from error
@@ -235,7 +235,7 @@ class Store:
     def _opened(self) -> sqlite3.Connection:
         try:
             connection = writing(self.path)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             refused = self._refused(error)
             found = None if isinstance(refused, StoreDamaged) else stand_in(self._state_dir, self.path)
             if found is None:
@@ -261,7 +261,7 @@ class Store:
             raise StoreUnavailable(_("the database {path} cannot be opened").format(path=self.path), restart_hint())
         return self._connection
 
-    def _refused(self, error: sqlite3.Error) -> StoreUnavailable:
+    def _refused(self, error: Broken) -> StoreUnavailable:
         found = unusable(self.path, error)
         refusal = card.refusal(self._state_dir)
         if refusal is not None and refusal.errno in card.FULL:

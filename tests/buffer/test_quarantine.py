@@ -50,6 +50,14 @@ DAMAGE = {
 }
 
 
+def test_a_schema_that_is_no_text_any_more_is_damage_like_any_other(state_dir: Path):
+    raw = bytearray((state_dir / FILE_NAME).read_bytes())
+    raw[raw.index(b"CREATE TABLE") + 8] = 0xA0  # SQLite quotes it when it complains, and Python cannot read that
+    (state_dir / FILE_NAME).write_bytes(raw)
+    assert why_damaged(state_dir)
+    assert restarted(state_dir).facts
+
+
 @pytest.mark.parametrize("sql", DAMAGE.values(), ids=DAMAGE)
 def test_damage_is_noticed_kept_aside_untouched_and_said_aloud(state_dir: Path, sql: str):
     edit(state_dir, sql)
