@@ -18,7 +18,8 @@ Sample = tuple[Mapping[str, str], float | None]
 def exposition(status: Mapping[str, Any]) -> str:
     """Return a status as metrics; what is not known is left out, so that it is absent and not 0."""
     lines: list[str] = []
-    for name, kind, said, samples in (*_of_box(status), *_of_instruments(status), *_of_destinations(status)):
+    families = (*_of_box(status), *_of_instruments(status), *_of_drivers(status), *_of_destinations(status))
+    for name, kind, said, samples in families:
         known = [(labels, value) for labels, value in samples if value is not None]
         if known:
             lines += [f"# HELP {PREFIX}{name} {said}", f"# TYPE {PREFIX}{name} {kind}"]
@@ -49,7 +50,6 @@ def _of_box(status: Mapping[str, Any]) -> list[Family]:
 
 def _of_instruments(status: Mapping[str, Any]) -> list[Family]:
     found = [({"instrument": item["instrument_id"]}, item) for item in status["instruments"]]
-    drivers = [(labels, item["driver"]) for labels, item in found if item["driver"]]
     return [
         (
             "instrument_activity",
@@ -82,6 +82,13 @@ def _of_instruments(status: Mapping[str, Any]) -> list[Family]:
                 if item["read_at_ms"] is not None
             ],
         ),
+    ]
+
+
+def _of_drivers(status: Mapping[str, Any]) -> list[Family]:
+    found = [({"instrument": item["instrument_id"]}, item["driver"]) for item in status["instruments"]]
+    drivers = [(labels, driver) for labels, driver in found if driver]
+    return [
         (
             "instrument_failing",
             "gauge",
