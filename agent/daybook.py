@@ -26,6 +26,7 @@ from instrument_agent.core.days import (
     boot_moment,
     clipped,
     counted_span,
+    credible_begins,
     daily_summary,
     dated,
     day_sums,
@@ -139,12 +140,13 @@ class Daybook:
 
     def _first(self, instrument_id: str, state: State) -> NextDay | None:
         """Return the day on which watching began, as far as any boot can tell."""
+        began_ns = []
         for span in boot_spans(self._store, instrument_id, 0):
             begin_ns = self._span(instrument_id, state)[0] if span.boot_id == state.boot_id else span.begin_ns
             began = None if begin_ns is None else _clock_of(anchors(self._store, span.boot_id))(begin_ns)
-            if began is not None:
-                return NextDay(local_day(began.utc_ns, self._zone), span.first_epoch_number, Idle())
-        return None
+            began_ns += [] if began is None else [began.utc_ns]
+        # The boots before that may have watched, too, without learning the time.
+        return next((NextDay(local_day(at_ns, self._zone), 0, Idle()) for at_ns in credible_begins(began_ns)), None)
 
     def _close(self, instrument_id: str, state: State, due: _Due) -> None:
         day, (start_utc_ns, end_utc_ns) = due.next.day, due.utc_ns

@@ -29,6 +29,7 @@ from instrument_agent.core.days import (
     Stretch,
     clipped,
     counted_span,
+    credible_begins,
     dated,
     day_sums,
     idle_after,
@@ -188,12 +189,9 @@ class DayProof:
     def _first_day(self, record: dict[str, Any]) -> date | None:
         """Return the day on which watching began, by what is left; None if no boot can tell."""
         name, zone = record["instrument_id"], ZoneInfo(record["data"]["zone"])
-        for boot_id in self._boots:
-            chain = self._books.get((name, boot_id))
-            if chain and boot_id in self._anchors:
-                began_ns = Sights(self._anchors[boot_id]).utc(chain[0].start_ns).utc_ns
-                return local_day(began_ns + FAR_NS, zone)
-        return None
+        chains = ((boot_id, self._books.get((name, boot_id))) for boot_id in self._boots if boot_id in self._anchors)
+        began_ns = [Sights(self._anchors[boot_id]).utc(chain[0].start_ns).utc_ns for boot_id, chain in chains if chain]
+        return next((local_day(at_ns + FAR_NS, zone) for at_ns in credible_begins(began_ns)), None)
 
     def _level_fits(self, data: Mapping[str, Any]) -> bool:
         """Say whether a level follows from its days; the levels are in no record, but the same for one config file."""

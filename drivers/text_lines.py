@@ -1,29 +1,40 @@
 """Lines of text and the values in them. Pure.
 
 What arrives is foreign: a line is taken as a whole or not at all, is at most ``LONGEST_LINE`` bytes long, and a
-pattern whose search could take long is refused before anything is read with it.
+search that takes too long is given up. Python's own ``re`` cannot do that: (a+)+ searches an unlucky line for ever.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import regex
+
+from instrument_agent.core.errors import AgentError
 from instrument_agent.core.readings import Value
-from instrument_agent.drivers.search_cost import TooHard, search_cost
 from instrument_agent.drivers.units import check_ending
 from instrument_agent.i18n import _
 from instrument_agent.tables.mistakes import Unfit, together
 
 LONGEST_LINE = 512
 LONGEST_PATTERN = 200
-HARDEST_SEARCH = 10 * LONGEST_LINE**3
-"""Two repeats that overlap with what follows them, at every place of a line. Random patterns below this took at most
-1.4 s of a PC's time for their unluckiest line (they are tried in no test: that would take minutes)."""
+LONGEST_SEARCH_S = 0.25
+"""A search that is still going on after so much processor time will not end by itself."""
 
 # float() also takes "1_000", "infinity" and the digits of every script; an instrument that sends these sends nonsense.
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KEYS = ("channel", "unit", "query", "pattern")
+
+
+class SearchTooLong(AgentError):
+    """A pattern and a line were met whose search has no end in sight."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            _("the search for {channel} in a line took too long").format(channel=channel),
+            _("name the characters of the value and of what stands around it in its pattern, as in P=([-+.0-9]+)"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +47,20 @@ class Wanted:
     channel: str
     unit: str
     query: str
-    pattern: re.Pattern[str]
+    pattern: regex.Pattern[str]
 
-    def search(self, line: str) -> re.Match[str] | None:
-        """Return where the pattern stands in a line."""
-        return self.pattern.search(line)
+    def search(self, line: str) -> regex.Match[str] | None:
+        """Return where the pattern stands in a line.
 
-    def value(self, match: re.Match[str]) -> Value:
+        Raises:
+            SearchTooLong: that cannot be told in a reasonable time.
+        """
+        try:
+            return self.pattern.search(line, timeout=LONGEST_SEARCH_S)
+        except TimeoutError:
+            raise SearchTooLong(self.channel) from None
+
+    def value(self, match: regex.Match[str]) -> Value:
         """Return the number or the raw state, or None where a number should be and is none."""
         text = match["value"] if "value" in self.pattern.groupindex else match[1]
         text = (text or "").strip()
@@ -95,17 +113,16 @@ def wanted(table: object) -> Wanted:
     return Wanted(channel, unit, table.get("query", ""), _compiled(channel, pattern))
 
 
-def _compiled(channel: str, text: str) -> re.Pattern[str]:
+def _compiled(channel: str, text: str) -> regex.Pattern[str]:
     problem, at = _("the pattern of {channel} cannot be used: {why}"), ("pattern",)
     if len(text) > LONGEST_PATTERN:
         raise Unfit(problem.format(channel=channel, why=_("it is too long")), at=at)
     try:
-        pattern = re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        pattern = regex.compile(text)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise Unfit(
             problem.format(channel=channel, why=error), _("in quotes '...' a backslash stands for itself"), at
         ) from error
-    _check_cost(problem, channel, text)
     if "value" not in pattern.groupindex and pattern.groups != 1:
         raise Unfit(
             problem.format(channel=channel, why=_("it has no group for the value, or several")),
@@ -113,18 +130,6 @@ def _compiled(channel: str, text: str) -> re.Pattern[str]:
             at,
         )
     return pattern
-
-
-def _check_cost(problem: str, channel: str, text: str) -> None:
-    """Refuse a pattern whose search could hold up everything else in this process."""
-    hint = _("name the characters of the value and of what stands around it, as in P=([-+.0-9]+)")
-    try:
-        cost = search_cost(text, LONGEST_LINE)
-    except TooHard as error:
-        raise Unfit(problem.format(channel=channel, why=error), hint, ("pattern",)) from None
-    if cost > HARDEST_SEARCH:
-        why = _("one unlucky line would take minutes to search: too many .* and the like")
-        raise Unfit(problem.format(channel=channel, why=why), hint, ("pattern",))
 
 
 class LineSplitter:

@@ -106,16 +106,21 @@ def clipped(chain: Iterable[Interval], from_ns: int, to_ns: int) -> tuple[Interv
     return tuple(item for item in cut if item.start_ns < item.end_ns)
 
 
+def credible_begins(begins_utc_ns: Sequence[int]) -> list[int]:
+    """Return, of the moments (UTC, ns) at which boots seem to begin, in order, those that the last one allows."""
+    return [begin_ns for begin_ns in begins_utc_ns if begin_ns <= begins_utc_ns[-1] + FAR_NS]
+
+
 def dated(boots: Sequence[tuple[str, Stretch | None]]) -> list[tuple[str, Stretch]]:
     """Return the boots whose time is known, in order, each with why nothing dated is known of the time before it.
 
     ``boots`` are those in which the instrument was watched; None stands for one that never learned the time. One that
     seems to begin long after the last one did was told a false time, and is as good as one that was told none.
     """
-    begins_ns = [stretch.begin_utc_ns for _boot_id, stretch in boots if stretch is not None]
+    credible_ns = set(credible_begins([stretch.begin_utc_ns for _boot_id, stretch in boots if stretch is not None]))
     found, dark = list[tuple[str, Stretch]](), UnknownReason.POWER_LOSS
     for boot_id, stretch in boots:
-        if stretch is None or stretch.begin_utc_ns > begins_ns[-1] + FAR_NS:
+        if stretch is None or stretch.begin_utc_ns not in credible_ns:
             dark = UnknownReason.UNDATED
         else:
             found.append((boot_id, replace(stretch, dark=dark)))

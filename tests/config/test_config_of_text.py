@@ -23,7 +23,7 @@ values = [
 # what is replaced in CONFIG, by what, then the one mistake: line, key, a part of the problem
 ONE_MISTAKE = [
     ("P=(.+)", "P=(.+", 10, "values[1].pattern", "cannot be used"),
-    ("M=(.+)", "(x+)+", 11, "values[2].pattern", "a repeat inside a repeat"),
+    ("M=(.+)", "(x+{9", 11, "values[2].pattern", "cannot be used"),
     ("MODE?", "MODE 1", 11, "values[2].query", "is no query"),
     ("MODE?", "", 11, "values[2].query", "some have none"),
     ('"mode"', '"power_w", unit = "W"', 11, "values[2].channel", "the same channel"),

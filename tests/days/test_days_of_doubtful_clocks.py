@@ -165,3 +165,19 @@ def test_a_boot_that_never_learned_the_time_is_not_told_as_power_loss(tmp_path: 
     assert day["unknown_reasons_ms"]["power_loss"] == pytest.approx(H, abs=3 * TURN_MS)
     assert adds_up(day)
     assert proven(box) == 1
+
+
+@pytest.mark.parametrize("ahead_days", [None, 40])
+def test_a_first_boot_that_never_learned_the_right_time_holds_up_no_day(tmp_path: Path, ahead_days: int | None):
+    box = Calendar(tmp_path, "2026-03-01T16:00")
+    box.boot(box.now_s, anchored=False)
+    if ahead_days is not None:
+        told_by_a_time_server(box, ahead_days)
+    box.until("2026-03-01T20:00", RUN_W)
+    box.boot(box.now_s + 3600)
+    box.until("2026-03-03T17:00", RUN_W)
+    days = box.close()
+    assert [day["day"] for day in days] == ["2026-03-02", "2026-03-03"]
+    assert days[0]["unknown_reasons_ms"]["undated"] == pytest.approx(5 * H, abs=TURN_MS)
+    assert all(adds_up(day) for day in days)
+    assert proven(box) == 2

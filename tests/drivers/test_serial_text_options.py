@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from instrument_agent.cli.check import check
 from instrument_agent.core.errors import ConfigError
 from instrument_agent.drivers.serial_text import SerialTextDriver
-from instrument_agent.drivers.text_lines import LONGEST_LINE, LineSplitter, wanted
+from instrument_agent.drivers.text_lines import LONGEST_LINE, LineSplitter, SearchTooLong, wanted
 
 POWER = {"channel": "power_w", "unit": "W", "pattern": "P=(.+)"}
 
@@ -91,46 +91,11 @@ def test_options_that_cannot_be_used_are_named(options: dict[str, Any], problem:
         driver(**options)
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"(a+)+$",
-        r"((?:a|aa)*)$",
-        r"(?P<value>(?:\d+\.?)*)W",
-        r"(?:[^)\]]*,){5}(\d)",
-        r"(?:a?){30}a{30}(b)",
-        r"(?:(?:x\))*y)*(z)",
-        r"(?:[]a]+)+(b)",
-        r"(?:(a+))+$",
-    ],
-)
-def test_a_pattern_that_repeats_a_repeat_is_refused(pattern: str) -> None:
-    with pytest.raises(ConfigError, match="a repeat inside a repeat"):
-        wanted({**POWER, "pattern": pattern})
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r".*POW.*=.*([0-9.]+).*W",
-        r"a*a*a*(b)$",
-        "[\u4e00-\u9fa5]*\u7535[\u4e00-\u9fa5]*\u538b[\u4e00-\u9fa5]*(\u4f0f)",
-        r"[\u4e00-\u9fa5]*\u7535[\u4e00-\u9fa5]*\u538b[\u4e00-\u9fa5]*(\u4f0f)",
-        r"\s*(\d+)\s*\d*\s*\d*W",
-        "a?" * 30 + "a" * 30 + "(b)",
-        "(?:a|.)" * 25 + "(c)",
-    ],
-)
-def test_a_pattern_that_would_search_an_unlucky_line_for_minutes_is_refused(pattern: str) -> None:
-    with pytest.raises(ConfigError, match="too many") as caught:
-        wanted({**POWER, "pattern": pattern})
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(?:a|aa)*?(?:a|aa)*?(a)$"])
+def test_a_search_that_would_go_on_for_ever_is_given_up_and_says_so(pattern: str) -> None:
+    with pytest.raises(SearchTooLong, match="power_w") as caught:
+        wanted({**POWER, "pattern": pattern}).search("a" * 500 + "b")
     assert "name the characters" in caught.value.hint
-
-
-@pytest.mark.parametrize("pattern", [r"(a)\1", "(?=P)(.)", "(?<!P)(.)", "(?s)(.)", "(?i:p)(.)"])
-def test_a_pattern_whose_cost_nobody_knows_is_refused(pattern: str) -> None:
-    with pytest.raises(ConfigError, match="is not known here"):
-        wanted({**POWER, "pattern": pattern})
 
 
 @pytest.mark.parametrize(
@@ -146,6 +111,7 @@ def test_a_pattern_whose_cost_nobody_knows_is_refused(pattern: str) -> None:
         (r"^(?:\w\w:){2}(\d+)", "ab:cd:42", 42.0),
         (r"[\])]+\((\d+)\)+", ")](3))", 3.0),
         (r"(?:(?P<value>\d*)[])*])", "12]", 12.0),
+        (r"(?<=P=)(?!0)(\d+)", "P=0 P=12", 12.0),
     ],
 )
 def test_patterns_as_people_write_them_are_taken(pattern: str, line: str, value: float) -> None:
@@ -206,15 +172,3 @@ def test_check_shows_what_may_be_sent(tmp_path: Path) -> None:
     result = CliRunner().invoke(check, ["--config", str(path)])
     assert result.exit_code == 0, result.output
     assert r"note: instrument i: may send what is no query: 'READ\r'" in result.output
-
-
-@pytest.mark.parametrize(
-    ("pattern", "line"),
-    [
-        (r"(\d+\.?\d*) W", "1" * LONGEST_LINE),
-        (r".*P=([^=]*)W", "P=" * (LONGEST_LINE // 2)),
-        (r"(?:a|b)*(c)", "ab" * (LONGEST_LINE // 2)),
-    ],
-)
-def test_a_pattern_that_is_taken_searches_its_unluckiest_line_without_delay(pattern: str, line: str) -> None:
-    assert wanted({**POWER, "pattern": pattern}).search(line) is None

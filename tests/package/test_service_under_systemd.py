@@ -163,6 +163,14 @@ def test_every_driver_loads_from_what_is_carried_on_the_python_of_debian(box: Bo
     assert loaded.count("Driver'") >= 6
 
 
+def test_a_search_without_end_is_given_up_with_debians_own_regex(box: Box) -> None:
+    ours = "import sys; sys.path.insert(0, '/usr/lib/instrument-agent')"
+    want = "from instrument_agent.drivers.text_lines import wanted"
+    search = "wanted({'channel': 'power_w', 'unit': 'W', 'pattern': '(a+)+$'}).search('a' * 500 + 'b')"
+    done = box.run("python3", "-I", "-c", f"{ours}; {want}; {search}")
+    assert "SearchTooLong" in done.stderr
+
+
 def test_a_driver_of_somebody_else_is_found_in_the_folder_for_such(box: Box) -> None:
     folder = "/usr/local/lib/instrument-agent"
     box.write(f"{folder}/somebodys.py", "from instrument_agent.drivers.mock import MockDriver as Driver\n")
