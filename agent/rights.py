@@ -85,7 +85,8 @@ def open_ordinary(path: Path) -> int:
     if stat.S_ISLNK(named.st_mode) and named.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
         raise UnsafeFile(path, _("this is a link that somebody else made"), _("put the file itself there"))
     refuse_unsafe(path, found)
-    for folder in (path.parent, path.resolve().parent):
+    # Who may replace a folder on the way may replace what is in it.
+    for folder in dict.fromkeys((*path.absolute().parents, *path.resolve().parents)):
         if _is_open(folder):
             raise UnsafeFile(path, _("anybody on this machine may replace it"), f"sudo chmod o-w {folder}")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

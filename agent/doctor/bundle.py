@@ -17,7 +17,10 @@ from instrument_agent.i18n import _
 from instrument_agent.tables.file import MAX_BYTES
 
 LOG_LINES = 2000
-LIBRARIES = ("click", "cryptography", "gpiozero", "pymodbus", "pyserial", "requests", "rfc8785", "rich", "sqlite-utils")
+LIBRARIES = (
+    *("click", "cryptography", "gpiozero", "pymodbus", "pyserial"),
+    *("regex", "requests", "rfc8785", "rich", "sqlite-utils"),
+)
 FOLDER = "instrument-agent-support/"
 
 

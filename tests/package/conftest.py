@@ -1,29 +1,14 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from building import ROOT, built
 from nspawn import missing_here, why_not
 
-ROOT = Path(__file__).parents[2]
 NO_SOURCES = (".venv", ".git", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
 WANTED = "INSTRUMENT_AGENT_UNDER_SYSTEMD"
-
-
-def built(sources: Path, output: Path, version: str, **surroundings: str) -> Path:
-    """Build a package; what was fetched for one is kept for the next."""
-    build = [sys.executable, sources / "systemd/deb/build.py", "--wheels", ROOT / "build/wheels"]
-    made = subprocess.run(
-        [*map(str, build), "--output", str(output), "--version", version],
-        env=os.environ | surroundings,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr[-3000:]
-    return Path(made.stdout.strip())
 
 
 @pytest.fixture(scope="session")

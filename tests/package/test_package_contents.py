@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from building import ROOT
 from packaging.requirements import Requirement
 
 from instrument_agent.cli.main import COMMANDS

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import built
+from building import built
 from installed_box import NEW, OLD, configuration, configured, keys, mock, platform
 from nspawn import CONFIG, DATABASE, Box
 

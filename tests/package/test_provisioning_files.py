@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT
+from building import ROOT
 from hardening import rated_within
 
 from instrument_agent.cli.options import DEFAULT_CONFIG

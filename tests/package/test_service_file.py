@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT
+from building import ROOT
 from hardening import rated_within
 
 UNIT = ROOT / "systemd/instrument-agent.service"

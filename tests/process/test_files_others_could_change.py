@@ -100,6 +100,18 @@ def test_a_config_file_that_anybody_may_replace_is_refused(tmp_path: Path) -> No
         load_config(tmp_path / "config.toml")
 
 
+def test_a_token_below_a_folder_that_anybody_may_change_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "open" / "private"
+    folder.mkdir(parents=True)
+    (folder / "token").write_text("content")
+    (tmp_path / "link").symlink_to(folder)
+    folder.parent.chmod(0o777)
+    for path in (folder / "token", tmp_path / "link" / "token"):
+        with pytest.raises(UnsafeFile, match="may replace it") as caught:
+            open_ordinary(path)
+        assert caught.value.hint == f"sudo chmod o-w {folder.parent}"
+
+
 def test_folders_in_which_anybody_may_replace_files_are_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(StoreUnavailable, match="may replace files") as caught:
