@@ -26,6 +26,15 @@ MOST_UNKNOWN = 100
 """So many are said aloud in a log's life: a platform that takes other boxes' epochs for ours must not fill the card."""
 PRUNED_SQL = "select coalesce(max(r.id), 0) from records r join roots o on o.epoch = r.epoch and r.seq <= o.seq"
 """Up to where the log is pruned. Nothing before is sent, or sent again: no platform can pass over what is gone."""
+LAST_SQL = (
+    "with lost (epoch, seq) as materialized (select json_extract(body, '$.data.epoch'),"
+    " json_extract(body, '$.data.to_seq') from records"
+    " where type = 'fault' and json_extract(body, '$.data.kind') = 'tail_lost')"
+    " select e.epoch, max(coalesce((select max(seq) from records r where r.epoch = e.epoch), 0),"
+    " coalesce((select o.seq from roots o where o.epoch = e.epoch), 0),"
+    " coalesce((select max(l.seq) from lost l where l.epoch = e.epoch), 0)) from epochs e"
+)
+"""The highest seq of each epoch: of a record that is here, that was pruned, or that was lost and is said to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +112,7 @@ class Outbox:
 
     def last_seq(self, epoch: str) -> int:
         """Return the highest seq known to have been written in an epoch, 0 if there is none."""
-        found: int = self._store.rows(
-            "select max(coalesce((select max(seq) from records where epoch = ?), 0), coalesce((select"
-            " max(json_extract(body, '$.data.to_seq')) from records where type = 'fault'"
-            " and json_extract(body, '$.data.kind') = 'tail_lost' and json_extract(body, '$.data.epoch') = ?), 0))",
-            (epoch, epoch),
-        )[0][0]
-        return found
+        return dict(self._store.rows(f"{LAST_SQL} where e.epoch = ?", (epoch,))).get(epoch, 0)
 
     def note_strange(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
         """Say aloud, once, which epochs of this box a platform has records of and this database does not know.
@@ -135,8 +138,8 @@ class Outbox:
 
     def note_high_water(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
         """Say aloud, once, what a platform has of an ended epoch and this box has not: the end of it was lost here."""
-        for (epoch,) in self._store.rows("select epoch from epochs where epoch <> ?", (self._store.epoch,)):
-            last_seq, there = self.last_seq(epoch), acked_through.get(epoch, 0)
+        for epoch, last_seq in self._store.rows(f"{LAST_SQL} where e.epoch <> ?", (self._store.epoch,)):
+            there = acked_through.get(epoch, 0)
             if there > last_seq:
                 span = {"epoch": epoch, "from_seq": last_seq + 1, "to_seq": there}
                 data = {"kind": "tail_lost", **span, "shown_by": f"platform:{self._destination}"}

@@ -38,6 +38,18 @@ def test_old_epochs_that_have_arrived_are_pruned_to_what_is_kept_for_life(tmp_pa
     store.close()
 
 
+def test_what_was_pruned_is_not_said_to_be_lost_when_a_platform_still_has_it(tmp_path: Path):
+    store = filled(tmp_path / "box")
+    there = dict(store.rows("select epoch, max(seq) from records group by epoch"))
+    all_acknowledged(store)
+    prune(store, LATER, ["province"])
+    outbox = Outbox(store, "province")
+    outbox.note_high_water(there, BOOT, 1)
+    assert store.rows("select body from records where type = 'fault'") == []
+    assert {epoch: outbox.last_seq(epoch) for epoch in there} == there
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("now", "names"),
     [

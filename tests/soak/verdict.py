@@ -96,9 +96,15 @@ def _unsaid(world: World, platform: Platform) -> list[str]:
         faults = [json.loads(body)["data"] for (body,) in reader.rows("select body from records where type = 'fault'")]
     finally:
         reader.close()
-    said = {fault["epoch"]: fault["to_seq"] for fault in faults if fault["kind"] == "tail_lost"}
+    lost = [fault for fault in faults if fault["kind"] == "tail_lost"]
+    said = {fault["epoch"]: fault["to_seq"] for fault in lost}
     strange = {fault["epoch"] for fault in faults if fault["kind"] == "epoch_unknown_here"}
-    return [
+    found = [
+        f"the card says that it lost what it wrote: {fault}"
+        for fault in lost
+        if fault["from_seq"] <= newest[fault["epoch"]]
+    ]
+    return found + [
         f"it has {there} records of epoch {epoch}, and the card does not say what it lacks of them"
         for epoch, there in platform.ledger.watermarks(BOX).items()
         if (max(said.get(epoch, 0), newest[epoch]) < there if epoch in newest else there and epoch not in strange)
