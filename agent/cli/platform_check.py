@@ -1,6 +1,7 @@
 """``instrument-agent platform-check``: try out what a platform must do."""
 
 import re
+import ssl
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -51,9 +52,10 @@ def platform_check(
         trial = Trial(url, box_id, token, ca_file)
         _begin(trial, code)
     except NoAnswer as error:
-        raise AgentError(
-            _("{url}: {error}").format(url=url, error=error), _("look at the address, and whether the platform runs")
-        ) from error
+        hint = _("look at the address, and whether the platform runs")
+        if isinstance(error.__cause__, ssl.SSLError):
+            hint = _("M18: boxes take no other certificate either; give that of your own authority with --ca-file")
+        raise AgentError(_("{url}: {error}").format(url=url, error=error), hint) from error
     except OSError as error:
         raise AgentError(
             _("the file {path} cannot be read").format(path=ca_file), _("give the certificate as a PEM file")

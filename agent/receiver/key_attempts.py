@@ -9,11 +9,24 @@ FORBIDDEN = 403
 
 
 def one_code(trial: Trial) -> None:
-    """Show the code that was good once with another key."""
+    """Show the code again: before its credential was borne, when the trial enrolled, and now; and one that is none."""
     _enrolled(trial)
-    body = {"code": trial.code, "public_key": public_key_of(new_private_key())}
-    answer = trial.ask("POST", "enrol", body)
-    expect(answer.status in UNAUTHORIZED, _("a code that was used enrolled another key"), answer)
+    told = {
+        "again": _("before its credential was borne, the same code with the same key was not answered again"),
+        "retyped": _("the same code in small letters and with blanks, as a person may type it, was not answered again"),
+        "other": _("before its credential was borne, the code enrolled another key as well"),
+    }
+    for how, answer in trial.enrolled_again:
+        good = answer.status in UNAUTHORIZED if how == "other" else answer.status == OK
+        expect(good, told[how], answer)
+    key, other = (public_key_of(private) for private in (trial.private_key, new_private_key()))
+    for code, public_key, sentence in (
+        (trial.code, key, _("a code whose credential was borne enrolled its key once more")),
+        (trial.code, other, _("a code that was used enrolled another key")),
+        ("0000-0000-0000-0000-0000", other, _("a code that nobody made enrolled a key")),
+    ):
+        answer = trial.ask("POST", "enrol", {"code": code, "public_key": public_key})
+        expect(answer.status in UNAUTHORIZED, sentence, answer)
 
 
 def signature(trial: Trial) -> None:
@@ -64,8 +77,13 @@ def new_key(trial: Trial) -> None:
     statement = key_statement(trial.box_id, **names)
     answer = trial.ask("POST", "key", {**names, "signature": sign(new, statement)})
     expect(answer.status in UNAUTHORIZED, _("a key that the old one did not sign was taken"), answer)
-    answer = trial.ask("POST", "key", {**names, "signature": sign(old, statement)})
+    signed = {**names, "signature": sign(old, statement)}
+    answer = trial.ask("POST", "key", signed)
     expect(answer.status == OK, _("a key signed with the old one was not taken"), answer)
+    told = _("before the new key was used, a batch signed with the old one was not taken")
+    settled(trial.send(trial.chain(1, new_epoch())), 1, set(), told)
+    answer = trial.ask("POST", "key", signed)
+    expect(answer.status == OK, _("before the new key was used, the same request was not answered again"), answer)
     items = trial.chain(2, new_epoch())
     trial.private_key = new
     settled(trial.send(items), 2, set(), _("a batch signed with the new key was not taken"))

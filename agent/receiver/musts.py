@@ -11,17 +11,21 @@ from instrument_agent.receiver.trial import NoAnswer, Trial
 
 @dataclass(frozen=True, slots=True)
 class Must:
-    """One numbered demand: ``todo`` tells the platform's developer what to do if it fails."""
+    """One numbered demand: ``todo`` tells the platform's developer what to do if it fails.
+
+    ``unseen`` says what of it nobody can tell from outside, though the rest was tried.
+    """
 
     number: str
     title: str
     todo: str
     attempt: Callable[[Trial], None]
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one demand was met: pass, fail, or not_tried; ``found`` says what was seen."""
+    """How one demand was met: pass, fail, or not_tried; ``found`` says what was seen, or cannot be."""
 
     number: str
     title: str
@@ -40,7 +44,7 @@ def judge(trial: Trial) -> Iterable[Verdict]:
         except (Wrong, NoAnswer) as reason:
             yield Verdict(must.number, must.title, "fail", str(reason), must.todo)
         else:
-            yield Verdict(must.number, must.title, "pass", "", "")
+            yield Verdict(must.number, must.title, "pass", must.unseen, "")
 
 
 MUSTS = (
@@ -49,6 +53,7 @@ MUSTS = (
         _("A record sent again is stored once and answered as before."),
         _("look up (box, epoch, seq) before you insert; the same hash is a repetition, no fault"),
         attempts.sent_again,
+        _("cannot be seen from outside: how often it is stored"),
     ),
     Must(
         "M2",
@@ -134,6 +139,7 @@ MUSTS = (
         _("A record that does not link to the one before it is stored and flagged."),
         _("store it and show it to a person; a fact is never lost over a gap"),
         attempts.broken_link,
+        _("cannot be seen from outside: whether it is flagged"),
     ),
     Must(
         "M17",
@@ -141,7 +147,13 @@ MUSTS = (
         _("answer 413, not 400 or 500, to what is too large: the box sends half as much"),
         attempts.large_batch,
     ),
-    Must("M18", _("Outside one machine only HTTPS is spoken."), _("put the platform behind TLS"), attempts.encrypted),
+    Must(
+        "M18",
+        _("Outside one machine only HTTPS is spoken."),
+        _("put the platform behind TLS"),
+        attempts.encrypted,
+        _("cannot be seen from outside: whether plain http is spoken at another address"),
+    ),
     Must("M19", _("A reply is sent only after the records are stored durably."), "", attempts.unseen),
     Must("M20", _("A stored record is never changed or deleted."), "", attempts.unseen),
     Must("M21", _("Each second of an instrument is counted once."), "", attempts.unseen),
@@ -149,8 +161,9 @@ MUSTS = (
     Must(
         "M23",
         _("An enrolment code is good once, and credentials are kept as hashes only."),
-        _("note who used a code, and refuse it to everybody else with 403"),
+        _("note which key used a code: answer that key until the credential is borne, all else with 403"),
         key_attempts.one_code,
+        _("cannot be seen from outside: what is kept of credentials"),
     ),
     Must(
         "M24",

@@ -65,17 +65,30 @@ class Trial:
         self.box_id = box_id
         self.token = token
         self.code = self.private_key = self.platform_key = ""
+        self.enrolled_again: list[tuple[str, Answer]] = []
         self.boot_id = str(uuid.uuid4())
         self._port = parts.port
         self._path = parts.path.rstrip("/")
         self._tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
 
     def enrol(self, code: str) -> Answer:
-        """Enrol the box with a one-time code; from then on it bears its credential and signs what it sends."""
+        """Enrol the box with a one-time code; from then on it bears its credential and signs what it sends.
+
+        ``enrolled_again`` keeps what is answered to the same code again while the credential was never borne.
+        """
         private_key = new_private_key()
+        answer = self._show_code(code, private_key)
+        if self.private_key:
+            self.code = code
+            retyped = code.replace("-", " ").lower()
+            others = ("again", code, private_key), ("retyped", retyped, private_key), ("other", code, new_private_key())
+            self.enrolled_again = [(how, self._show_code(text, key)) for how, text, key in others]
+        return answer
+
+    def _show_code(self, code: str, private_key: str) -> Answer:
         answer = self.ask("POST", "enrol", {"code": code, "public_key": public_key_of(private_key)})
         if answer.status == OK and isinstance(answer.body, dict):
-            self.code, self.private_key = code, private_key
+            self.private_key = private_key
             self.token = str(answer.body.get("credential", ""))
             self.platform_key = str(answer.body.get("platform_key", ""))
         return answer

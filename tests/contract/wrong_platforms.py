@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from instrument_agent.core.canonical import NO_HASH, record_hash
+from instrument_agent.keys import head_statement, is_signed
 
 Body = dict[str, Any]
 
@@ -209,3 +210,80 @@ def looks_at_the_last_record_only(exchange: Exchange) -> None:
 def forgets_new_keys(exchange: Exchange) -> None:
     if exchange.what == "key":
         exchange.asked = {**(exchange.asked or {}), "public_key": "short"}
+
+
+def refuses_the_key_request_that_comes_again() -> Twist:
+    seen: list[Body | None] = []
+
+    def after(exchange: Exchange) -> None:
+        if exchange.what == "key" and exchange.status == 200:
+            exchange.status = 403 if exchange.asked in seen else 200
+            seen.append(exchange.asked)
+
+    return after
+
+
+def drops_the_old_key_at_once() -> Twist:
+    announced: list[str] = []
+
+    def after(exchange: Exchange) -> None:
+        asked = exchange.asked or {}
+        if exchange.what == "key" and exchange.status == 200:
+            announced.append(asked["public_key"])
+        if exchange.items and announced and exchange.status == 200:
+            last = exchange.items[-1]["record"]
+            head = head_statement(last["box_id"], last["epoch"], last["seq"], asked["head_hash"])
+            exchange.status = 200 if is_signed(announced[0], asked["signature"], head) else 403
+
+    return after
+
+
+def loses_what_comes_meanwhile(status: int) -> dict[str, Twist]:
+    """One that stores one batch at a time, and says ``status`` to the others without keeping them."""
+    inside: list[Exchange] = []
+    lost: list[Exchange] = []
+
+    def before(exchange: Exchange) -> None:
+        if exchange.items and inside:
+            lost.append(exchange)
+            exchange.what, exchange.asked = "", {**(exchange.asked or {}), "head_hash": "0" * 64}
+        elif exchange.items:
+            inside.append(exchange)
+
+    def after(exchange: Exchange) -> None:
+        if exchange in inside:
+            inside.remove(exchange)
+        if any(exchange is one for one in lost):
+            said = {"acked_through": exchange.asked["records"][-1]["record"]["seq"], "rejected": []}
+            exchange.status, exchange.reply = status, {"epoch": exchange.asked["epoch"], **said}
+
+    return {"before": before, "after": after}
+
+
+def answers_a_code_once() -> Twist:
+    seen: list[str] = []
+
+    def before(exchange: Exchange) -> None:
+        if exchange.what == "enrol":
+            exchange.asked = {**(exchange.asked or {}), **({"code": "unknown"} if seen else {})}
+            seen.append(exchange.what)
+
+    return before
+
+
+def takes_codes_as_they_were_printed(exchange: Exchange) -> None:
+    if exchange.what == "enrol" and exchange.asked["code"].islower():
+        exchange.asked["code"] = "unknown"
+
+
+def enrols_who(comes: Callable[[Body, Body], bool]) -> Twist:
+    """One that answers a code after its time to whoever ``comes``, as told from the first request and this one."""
+    first: list[Body] = []
+
+    def after(exchange: Exchange) -> None:
+        if exchange.what == "enrol":
+            first.append(exchange.asked)
+            if exchange.status == 403 and comes(first[0], exchange.asked):
+                exchange.status, exchange.reply = 200, {"credential": "c" * 43, "server_time": "2026-11-21T15:20:17Z"}
+
+    return after
