@@ -93,7 +93,7 @@ class DayProof:
             self._differs(str(error))
         self._marks = {(mark.boot_id, mark.utc_ns): mark for mark in self._checked_midnights(source)}
         self._pruned = bool(source.rows("select 1 from roots limit 1"))
-        # An instrument is watched from its first record on; a chain that begins later was cut off by pruning.
+        # An instrument is watched from its first record on.
         begun = source.rows(
             "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"  # noqa: S608
             f" from ({READABLE}) where type = 'lifecycle_event' group by instrument_id"
@@ -226,12 +226,20 @@ class DayProof:
             boots.append((boot_id, stretch))
         stretches = dated(boots)
         begun = [self._boots[boot_id][0] for boot_id, stretch in stretches if stretch.begin_utc_ns < day_ns[1]]
-        begins = next(((boot, self._books[name, boot][0].start_ns // NS_PER_MS) for boot, _stretch in stretches), None)
-        cut_off = self._pruned or begins != self._watched_from.get(name, begins)
-        if not stretches or (cut_off and stretches[0][1].begin_utc_ns > day_ns[0]):
+        if not stretches or (self._cut_off(id_, name) and stretches[0][1].begin_utc_ns > day_ns[0]):
             return None
         sums = day_sums(*day_ns, [stretch for _boot_id, stretch in stretches])
         return sums, max([from_number, *begun]), shares_before(day_ns[0], stretches, self._handed.get(name, []))
+
+    def _cut_off(self, id_: int, name: str) -> bool:
+        """Say whether the beginning of what was watched may be gone."""
+        if self._pruned or name not in self._watched_from:
+            return self._pruned
+        boot_id, at_ms = self._watched_from[name]
+        chain = self._books.get((name, boot_id))
+        # Pruning within the first epoch leaves no root, but the rest of that boot. Where nothing of it is there, it
+        # ended before anything was settled, unless a damaged file lost it.
+        return chain[0].start_ns // NS_PER_MS != at_ms if chain else id_ < self._damaged_before_id
 
     def _stretch(self, id_: int, boot_id: str, chain: list[Interval], day_ns: tuple[int, int]) -> Stretch | None:
         """Return what a boot added to a day, as it was counted then; None if that cannot be told any more."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, utc_s
 
 from instrument_agent.buffer.books import save_configured, save_state
@@ -46,3 +47,17 @@ def test_a_day_of_which_only_the_intervals_of_the_morning_are_pruned_is_not_call
     assert prune(box.store, later, ["province"]).intervals > 0
     assert box.store.rows("select count(*) from roots") == [(0,)], "its epoch goes on"
     assert proven_and_not(box) == (1, 2), "the last day is there as it was"
+
+
+@pytest.mark.parametrize("known_later", [True, False], ids=["it never knew the time", "it was cut short at once"])
+def test_the_first_day_is_proven_whatever_became_of_the_first_boot(tmp_path: Path, *, known_later: bool) -> None:
+    box = Calendar(tmp_path, "2026-03-01 20:00")
+    box.boot(box.now_s, anchored=False)
+    with box.store.write() as change:
+        save_configured(change, "xrd-1", box.boot_id, box._ns(), {"event": "configured"})
+    if known_later:
+        box.until("2026-03-02 02:00", RUN_W)
+    box.boot(utc_s("2026-03-02 03:00"))
+    box.until("2026-03-02 20:00", STANDBY_W)
+    assert box.close()[0]["unknown_reasons_ms"].keys() == {"undated" if known_later else "not_watched", "power_loss"}
+    assert proven_and_not(box) == (1, 0)
