@@ -17,6 +17,7 @@ from instrument_agent.buffer.calendar_days import (
     save_day,
     save_midnight,
 )
+from instrument_agent.buffer.retention import ENDLESS_UTC_NS
 from instrument_agent.buffer.store import Store
 from instrument_agent.core.anchors import Anchor, Sights, Utc
 from instrument_agent.core.days import (
@@ -68,6 +69,11 @@ class Daybook:
         """Say whether a day in which an instrument was still watched is not counted yet, as far as is known."""
         following = self._next(instrument_id, state)
         return following is None or following.utc_ns[0] < self._watched_to_utc_ns(instrument_id, state, following)
+
+    def uncounted_from_utc_ns(self, states: Mapping[str, State]) -> int:
+        """Return when the first day begins that is not counted yet of an instrument that was watched in it."""
+        following = [self._next(name, state) for name, state in states.items() if self.owes(name, state)]
+        return min((due.utc_ns[0] for due in following if due is not None), default=ENDLESS_UTC_NS)
 
     def is_due(self, instrument_id: str, state: State) -> bool:
         """Say whether the next day of an instrument can be closed by now."""

@@ -18,6 +18,11 @@ class Unwatched:
         self._states = dict(states)
         self._told: set[str] = set()
 
+    @property
+    def states(self) -> Mapping[str, State]:
+        """The books of those of which a day may not be counted yet."""
+        return self._states
+
     def close_due(self, boot_id: str, now_ns: int) -> None:
         """Close the days that can be closed by now, up to the last in which each instrument was watched.
 

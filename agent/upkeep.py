@@ -84,7 +84,7 @@ class Upkeep:
             self._prune_at_ns = now_ns + PRUNE_EVERY_NS
             if not recorder.storage_error:
                 self._close_days(recorder)  # what the sight of UTC that makes it old makes countable, too
-            self._prune(anchoring)
+            self._prune(recorder, anchoring)
 
     def _begin_epoch(self, at_ns: int) -> None:
         self._store.begin_epoch(Start(self._clock.boot_id, at_ns, __version__, self._config.hash))
@@ -111,13 +111,15 @@ class Upkeep:
         except StoreUnavailable as error:
             log.warning("days are not closed: %s", error)
 
-    def _prune(self, anchoring: Anchoring) -> None:
+    def _prune(self, recorder: Recorder, anchoring: Anchoring) -> None:
         now_ns = self._clock.boottime_ns()
         try:
             if now_ns - self._epoch_began_ns >= EPOCH_NS:
                 self._begin_epoch(now_ns)
             utc = anchoring.utc(self._clock.boot_id, now_ns)
-            prune(self._store, utc, [item.name for item in self._config.destinations])
+            # A box that was away for long waits for a second sight of UTC before it counts the day in which it left.
+            uncounted_ns = self._daybook.uncounted_from_utc_ns({**self._unwatched.states, **recorder.saved()})
+            prune(self._store, utc, [item.name for item in self._config.destinations], uncounted_ns)
             prune_traces(self._store)
         except StoreUnavailable as error:
             log.warning("nothing was pruned: %s", error)

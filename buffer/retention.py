@@ -28,7 +28,7 @@ DOUBTED = 20
 """So many anchors are looked at whether they can be believed; if none can, nothing is pruned this time."""
 AT_ONCE = 1000
 """Records in one transaction: a poll that has something to write waits for no longer than that."""
-ENDLESS_ID = 1 << 62
+ENDLESS_ID = ENDLESS_UTC_NS = 1 << 62
 SAID = (
     "select r.id, e.number, e.boot_id, json_extract(r.body, '$.data.boottime_ms'),"
     " json_extract(r.body, '$.data.utc_ms') as utc_ms, json_extract(r.body, '$.data.error_ms') as error_ms"
@@ -63,13 +63,15 @@ class Edge:
     boottime_ns: int
 
 
-def prune(store: Store, now: Utc | None, destinations: Sequence[str]) -> Pruned:
+def prune(store: Store, now: Utc | None, destinations: Sequence[str], uncounted_utc_ns: int = ENDLESS_UTC_NS) -> Pruned:
     """Delete what may go; ``now`` is this moment, ``destinations`` are all that must have what goes.
+
+    From ``uncounted_utc_ns`` on the days are not counted yet, so what they are made of stays, however old it is.
 
     Raises:
         StoreUnavailable: the database refused it.
     """
-    edge = None if now is None else _edge(store, now.utc_ns - now.error_ns - KEPT_NS)
+    edge = None if now is None else _edge(store, min(now.utc_ns - now.error_ns - KEPT_NS, uncounted_utc_ns))
     arrived_id = released_id(store, destinations)
     if edge is None or arrived_id == 0:
         return Pruned()

@@ -93,13 +93,12 @@ class DayProof:
             self._differs(str(error))
         self._marks = {(mark.boot_id, mark.utc_ns): mark for mark in self._checked_midnights(source)}
         self._pruned = bool(source.rows("select 1 from roots limit 1"))
-        # An instrument is watched from its first record on.
         begun = source.rows(
             "select instrument_id, json_extract(body, '$.boot_id'), json_extract(body, '$.at_ms'), min(id)"  # noqa: S608
             f" from ({READABLE}) where type = 'lifecycle_event' group by instrument_id"
         )
         self._watched_from = {name: (boot_id, at_ms) for name, boot_id, at_ms, _id in begun}
-        # What a damaged file lost of its rows is missing in the days before; they cannot be judged by what is left.
+        # What a damaged file lost of its rows is missing in the days before.
         damage = (
             f"select coalesce(max(id), 0) from ({READABLE}) where type = 'fault'"  # noqa: S608  # a constant
             " and json_extract(body, '$.data.kind') = 'database_damaged'"
@@ -232,14 +231,16 @@ class DayProof:
         return sums, max([from_number, *begun]), shares_before(day_ns[0], stretches, self._handed.get(name, []))
 
     def _cut_off(self, id_: int, name: str) -> bool:
-        """Say whether the beginning of what was watched may be gone."""
-        if self._pruned or name not in self._watched_from:
-            return self._pruned
-        boot_id, at_ms = self._watched_from[name]
-        chain = self._books.get((name, boot_id))
-        # Pruning within the first epoch leaves no root, but the rest of that boot. Where nothing of it is there, it
-        # ended before anything was settled, unless a damaged file lost it.
-        return chain[0].start_ns // NS_PER_MS != at_ms if chain else id_ < self._damaged_before_id
+        """Say whether the beginning of what was watched may be gone.
+
+        Pruning within the first epoch leaves no root, but the rest of a boot. If nothing of the first boot is there, it
+        ended before anything was settled, or a damaged file lost it.
+        """
+        chains = ((boot_id, self._books.get((name, boot_id))) for boot_id in self._boots)
+        begins = next((boot_id, chain[0].start_ns // NS_PER_MS) for boot_id, chain in chains if chain)
+        watched = self._watched_from.get(name, begins)
+        emptied = begins[0] != watched[0] and id_ < self._damaged_before_id
+        return self._pruned or emptied or begins[1] != (watched[1] if begins[0] == watched[0] else 0)
 
     def _stretch(self, id_: int, boot_id: str, chain: list[Interval], day_ns: tuple[int, int]) -> Stretch | None:
         """Return what a boot added to a day, as it was counted then; None if that cannot be told any more."""

@@ -61,3 +61,21 @@ def test_the_first_day_is_proven_whatever_became_of_the_first_boot(tmp_path: Pat
     box.until("2026-03-02 20:00", STANDBY_W)
     assert box.close()[0]["unknown_reasons_ms"].keys() == {"undated" if known_later else "not_watched", "power_loss"}
     assert proven_and_not(box) == (1, 0)
+
+
+def test_a_first_boot_that_left_nothing_does_not_hide_that_the_next_one_is_pruned(tmp_path: Path) -> None:
+    box = Calendar(tmp_path, "2026-03-01 20:00")
+    box.boot(box.now_s, anchored=False)
+    with box.store.write() as change:
+        save_configured(change, "xrd-1", box.boot_id, box._ns(), {"event": "configured"})
+    box.boot(utc_s("2026-03-01 21:00"))
+    for until, watts in (("2026-03-02 02:00", OFF_W), ("2026-03-02 20:00", RUN_W), ("2026-03-03 20:00", STANDBY_W)):
+        box.until(until, watts)
+        box.anchor()
+    assert len(box.close()) == 2
+    assert proven_and_not(box) == (2, 0)
+    Outbox(box.store, "province").settle(box.store.rows("select max(id) from records")[0][0], {}, box.boot_id, 1)
+    later = Utc(utc_s("2026-03-02 21:00") * NS_PER_S + KEPT_NS, NS_PER_S)
+    assert prune(box.store, later, ["province"]).intervals > 0
+    assert box.store.rows("select count(*) from roots") == [(0,)]
+    assert proven_and_not(box)[1] > 0

@@ -7,9 +7,10 @@ import pytest
 from calendar_box import HOUR_S, adds_up, utc_s
 from fake_clock import FakeClock
 
-from instrument_agent.buffer.books import save_anchor, save_stop
+from instrument_agent.buffer.books import save_stop
 from instrument_agent.buffer.calendar_days import daily_summaries
 from instrument_agent.buffer.chain import records_of
+from instrument_agent.buffer.outbox import Outbox
 from instrument_agent.buffer.store import Store
 from instrument_agent.buffer.verify import verify
 from instrument_agent.config import load_config
@@ -24,6 +25,7 @@ from instrument_agent.uplink.anchoring import Anchoring
 
 HOUR_MS = HOUR_S * 1000
 BOX = '[box]\nid = "box-1"\nstate_dir = "state"\nruntime_dir = "run"\ntimezone = "Asia/Shanghai"\n'
+BOX += '[[destination]]\nname = "province"\nurl = "https://platform.invalid"\n'
 INSTRUMENT = """[[instrument]]
 id = "{name}"
 [instrument.driver]
@@ -69,9 +71,12 @@ class Box:
         self.recorder, self.anchoring = Recorder(self.store, self.clock, 86400), Anchoring(self.store, self.clock)
         for instrument in config.instruments:
             resuming.take_up(instrument, self.recorder)
-        with self.store.write() as change:
-            at = Anchor(self.clock.boot_id, self.clock.boottime_ns(), self.now_s * NS_PER_S, NS_PER_S, "platform:p")
-            save_anchor(change, at)
+        self.anchor()
+
+    def anchor(self) -> None:
+        """Take a sight of UTC from a platform."""
+        now_ns = self.clock.boottime_ns()
+        self.anchoring.see(Anchor(self.clock.boot_id, now_ns, self.now_s * NS_PER_S, NS_PER_S, "platform:p"))
 
     def stop(self) -> None:
         self.recorder.checkpoint()
@@ -183,3 +188,21 @@ def test_books_that_could_not_be_closed_are_left_to_the_next_agent(box: Box) -> 
     assert agent.unwatched(config) == {}  # its run is open: nothing may be written after it
     agent.retire_from(config)
     assert list(agent.unwatched(config)) == ["xrd-1"]
+
+
+def test_after_a_year_in_store_the_day_in_which_the_box_was_put_away_is_counted_before_it_is_pruned(box: Box) -> None:
+    box.until("2026-11-02T02:00")
+    box.until("2026-11-02T06:00", watts=100.0)
+    box.anchor()
+    box.until("2026-11-02T10:00", watts=100.0)
+    box.stop()
+    box.boot("xrd-1", minutes=410 * 24 * 60)
+    Outbox(box.store, "province").settle(box.store.rows("select max(id) from records")[0][0], {}, box.clock.boot_id, 1)
+    box.until("2027-12-18T00:00")
+    assert len(box.days()) == 1, "one sight of UTC that leaps by a year closes no day"
+    box.anchor()
+    box.until("2027-12-19T16:00")
+    spent = {name: round(box.days()[1][f"{name}_ms"] / HOUR_MS) for name in ("running", "standby", "unknown")}
+    assert spent == {"running": 10, "standby": 8, "unknown": 6}
+    kept = box.store.rows("select activity from intervals where boot_id = 'boot-1'")
+    assert kept == [("standby",)], "what is old goes all the same"
