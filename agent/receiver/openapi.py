@@ -20,8 +20,8 @@ _REFUSALS = {
     "500": "A bug. The box keeps its records and comes again.",
     "503": "The database is not available now. The box keeps its records and comes again.",
 }
-_OF_A_BOX = ("400", "401", "500", "503")
-_WITH_BODY = (*_OF_A_BOX, "413", "415", "429")
+_OF_A_BOX = ("400", "401", "429", "500", "503")
+_WITH_BODY = (*_OF_A_BOX, "413", "415")
 
 
 @cache
@@ -114,9 +114,9 @@ def _answers(name: str, told: str, refusals: tuple[str, ...]) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": told, "content": _json(name)}}
     for status in sorted(refusals):
         answers[status] = {"description": _REFUSALS[status], "content": _json("error")}
-    if "429" in answers:
+    for status in ("429", "503"):
         seconds = {"type": "integer", "minimum": 0}
-        answers["429"]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": seconds}}
+        answers[status]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": seconds}}
     return answers
 
 

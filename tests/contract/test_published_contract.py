@@ -52,6 +52,14 @@ def test_every_reference_in_the_document_leads_somewhere():
             place = place[step]
 
 
+def test_every_operation_may_be_put_off_and_says_until_when():
+    for path, methods in document()["paths"].items():
+        for method in set(methods) - {"parameters"}:
+            answers = methods[method]["responses"]
+            assert {"429", "503"} <= set(answers), path
+            assert all("Retry-After" in answers[status]["headers"] for status in ("429", "503")), path
+
+
 @pytest.mark.parametrize("name", [name for name in BODIES if name != "error"])
 def test_an_exchange_that_took_place_keeps_to_its_schema(name: str):
     check_reply(name, example(name))
