@@ -42,6 +42,7 @@ MOST = 20_000
 SMALL_BYTES = 16 * 1024 * 1024
 """A database up to this size is given SQLite's own check as well; it reads the whole file."""
 SALVAGE_DIR = "salvage"
+EMPTY_PAGE_BYTES = 4096
 CHECKED: dict[str, Callable[[tuple[Any, ...]], object]] = {
     "intervals": checked_interval,
     "epochs": checked_epoch,
@@ -66,7 +67,7 @@ def open_books(state_dir: Path, box_id: str, utc_ns: int) -> Store:
         path = state_dir / FILE_NAME
         if filled(path):
             renew(state_dir, path)
-        why = why_damaged(state_dir) if filled(path) else ""
+        why = why_damaged(state_dir) if filled(path) else _emptied(path)
         if why:
             log.critical("%s", why)
             _set_aside(state_dir, box_id, utc_ns)
@@ -154,9 +155,10 @@ def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
     aside = _free_name(state_dir, utc_ns)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
+    path.touch()
     store = Store(work, box_id)
     try:
-        found = Found(path, work)
+        found = Found(path if filled(path) else _behind_a_page(path, work), work)
     except BROKEN as error:
         raise unusable(work, error) from error
     with store.write() as change:
@@ -168,6 +170,22 @@ def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
     _rename(state_dir, aside)
     _finish(state_dir)
     log.critical("the damaged database was set aside as %s", aside.name)
+
+
+def _emptied(path: Path) -> str:
+    """Return what is wrong if there is nothing in the file any more, or no file, but something in its -wal."""
+    wal = Path(f"{path}-wal")
+    if not wal.exists() or not wal.stat().st_size:
+        return ""
+    return str(damaged(_("there is nothing in {name}, but there is in {name}-wal").format(name=path.name)))
+
+
+def _behind_a_page(path: Path, work: Path) -> Path:
+    """Copy the -wal of an empty database behind a page without anything: beside an empty file SQLite deletes it."""
+    copy = work / "emptied.db"
+    copy.write_bytes(bytes(EMPTY_PAGE_BYTES))
+    shutil.copyfile(f"{path}-wal", f"{copy}-wal")
+    return copy
 
 
 def _free_name(state_dir: Path, utc_ns: int) -> Path:

@@ -111,11 +111,13 @@ def reading(path: Path, *, alone: bool = False) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: it cannot be opened.
+        OSError: likewise.
     """
     wal = Path(f"{path}-wal")
     # Without a -wal nobody writes, and to read as usual SQLite would have to make one: not everyone may. One that is
-    # empty may be about to be filled, but not if we are alone: then it is what a full disk left of an attempt.
-    still = not wal.exists() or (alone and wal.stat().st_size == 0)
+    # empty may be about to be filled, but not if we are alone: then it is what a full disk left of an attempt. Beside
+    # an empty database SQLite would delete it, whatever is in it, and although it is only to read.
+    still = not wal.exists() or path.stat().st_size == 0 or (alone and wal.stat().st_size == 0)
     kind = "mode=ro&immutable=1" if still else "mode=ro"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{kind}", uri=True, timeout=10, check_same_thread=False)
 

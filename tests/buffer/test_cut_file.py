@@ -3,16 +3,20 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from damage import filled, restarted
+from damage import filled, image, restarted
+from stored import fault
 from walked_log import walked
 
 from instrument_agent.buffer import salvage
 from instrument_agent.buffer.faults import told
+from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
+from instrument_agent.core.errors import StoreUnavailable
 from instrument_agent.core.rowsum import row_sum
 
 MADE = 5 * 63
@@ -101,3 +105,36 @@ def test_what_is_recorded_after_the_loss_is_sent_although_more_had_been_acknowle
     after = restarted(state_dir)
     assert after.faults[0]["kind"] == "database_damaged"
     assert (after.facts, after.marks) == ({}, set()), "and nothing is sent again"
+
+
+@pytest.mark.parametrize("gone", [lambda path: os.truncate(path, 0), os.unlink], ids=["empty", "no file"])
+def test_where_only_the_wal_is_left_nobody_deletes_it_and_what_is_in_it_is_kept(
+    tmp_path: Path, gone: Callable[[Path], None]
+):
+    store = filled(tmp_path / "running", epochs=1)
+    state_dir = image(store, tmp_path / "box")
+    store.close()
+    path, wal = state_dir / FILE_NAME, state_dir / f"{FILE_NAME}-wal"
+    gone(path)
+    before = wal.read_bytes()
+    with pytest.raises(StoreUnavailable):
+        look(state_dir)
+    assert wal.read_bytes() == before
+    (damaged,) = restarted(state_dir).faults
+    assert (damaged["records_kept"], damaged["records_lost"]) == (63, 0)
+    assert [item.read_bytes() for item in state_dir.glob("*.damaged-*-wal")] == [before]
+    assert walked(state_dir).differences == []
+
+
+def test_a_wal_in_which_the_first_page_is_not_is_set_aside_and_what_is_lost_is_told(tmp_path: Path):
+    store = filled(tmp_path / "running", epochs=1)
+    store.rows("pragma wal_checkpoint(truncate)")
+    with store.write() as change:
+        change.append(fault(1))
+    state_dir = image(store, tmp_path / "box")
+    store.close()
+    os.truncate(state_dir / FILE_NAME, 0)
+    before = (state_dir / f"{FILE_NAME}-wal").read_bytes()
+    damaged, tail = restarted(state_dir).faults
+    assert damaged["records_lost"] + damaged.get("more_records_lost", 0) + tail["to_seq"] == 64
+    assert [item.read_bytes() for item in state_dir.glob("*.damaged-*-wal")] == [before]
