@@ -124,7 +124,8 @@ def _print_faults(report: Report) -> None:
 
 def _print_head(report: Report) -> None:
     if report.head:
-        click.echo(_("The log ends where the head file says."))
-    elif report.head is None:
+        click.echo(_("The log reaches as far as the head file says."))
+        return
+    if report.head is None:
         click.echo(_("No head file beside the database: nothing can be said of its end."))
-        click.echo(_("Of a box, copy buffer.db, buffer.db-wal and head.json together."))
+    click.echo(_("Of a box, copy buffer.db, buffer.db-wal and head.json together."))

@@ -13,6 +13,7 @@ import pytest
 from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, copied
 from walked_log import walked
 
+from instrument_agent.buffer.headfile import NotedHead, write_head
 from instrument_agent.buffer.reader import FILE_NAME
 from instrument_agent.core.canonical import canonical, record_hash
 from instrument_agent.core.rowsum import row_sum
@@ -145,9 +146,16 @@ def test_a_last_record_that_was_changed_is_not_called_missing(state_dir: Path):
 
 
 def test_without_a_head_file_the_command_says_what_to_copy(state_dir: Path):
-    assert "The log ends where the head file says." in command(state_dir).stdout
+    assert "The log reaches as far as the head file says." in command(state_dir).stdout
     (state_dir / "head.json").unlink()
     assert "copy buffer.db, buffer.db-wal and head.json together" in command(state_dir).stdout
+
+
+def test_a_copy_without_its_wal_whose_head_file_is_further_is_told_so_too(state_dir: Path):
+    write_head(state_dir, NotedHead("a later epoch", 3, "0" * 64, 99))
+    said = command(state_dir).stdout
+    assert "the log ends too early" in said
+    assert "copy buffer.db, buffer.db-wal and head.json together" in said
 
 
 def test_a_database_of_a_newer_agent_is_refused(state_dir: Path):
