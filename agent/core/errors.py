@@ -28,6 +28,10 @@ class PlatformUnavailable(AgentError):
         self.retry_after_s = retry_after_s
 
 
+class ReplyTooLong(PlatformUnavailable):
+    """The platform's reply is longer than a box reads."""
+
+
 class PlatformRejected(AgentError):
     """The platform refuses the content: find the record that is refused and set it aside."""
 

@@ -23,6 +23,7 @@ from instrument_agent.core.errors import (
     PlatformRejected,
     PlatformUnauthorized,
     PlatformUnavailable,
+    ReplyTooLong,
     StoreUnavailable,
 )
 from instrument_agent.core.readings import NS_PER_MS, NS_PER_S
@@ -97,7 +98,7 @@ class Delivery(Worker):
         """Deliver one batch; False if nothing was waiting or the database cannot be read."""
         try:
             if not self._anchoring.anchored.is_set() or self.clock.boottime_ns() >= self._compare_at_ns:
-                self._compare(self._policy(self._ask))
+                self._compare(self._policy(self._ask_unless_endless))
             batch = self._outbox.next_batch(self._limit)
             if batch is None:
                 return self._deliver_again()
@@ -114,6 +115,18 @@ class Delivery(Worker):
             return self._transport.watermark()
         except (PlatformRejected, PayloadTooLarge) as error:  # no record is in a question that could be set aside
             raise PlatformUnavailable(str(error), error.hint) from error
+
+    def _ask_unless_endless(self) -> Reply:
+        """Ask, and take a list of epochs that is too long to be read for an empty answer.
+
+        What a restored platform lost of epochs that ended is not seen then. Waiting for a shorter list would keep all
+        records here for ever: it grows with each start of the agent.
+        """
+        try:
+            return self._ask()
+        except ReplyTooLong as error:
+            log.warning("%s: %s; sending without comparing what it has", self.destination, error)
+            return Reply({}, 0.0, None)
 
     def _ask_who_it_is(self) -> None:
         if watermarks(self._ask()) is None:

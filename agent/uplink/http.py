@@ -13,7 +13,7 @@ import requests
 from requests.auth import AuthBase
 
 from instrument_agent.clock import boottime_ns
-from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable
+from instrument_agent.core.errors import PlatformUnauthorized, PlatformUnavailable, ReplyTooLong
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.rights import UnsafeFile, read_ordinary
@@ -192,9 +192,7 @@ def _read(response: requests.Response) -> bytes:
     for piece in response.iter_content(16_384):
         text += piece
         if len(text) > LARGEST_REPLY:
-            raise PlatformUnavailable(
-                _("the platform's reply is longer than {count} bytes").format(count=LARGEST_REPLY)
-            )
+            raise ReplyTooLong(_("the platform's reply is longer than {count} bytes").format(count=LARGEST_REPLY))
     return text
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from instrument_agent.clock import boottime_ns
-from instrument_agent.core.errors import PayloadTooLarge, PlatformUnavailable
+from instrument_agent.core.errors import PayloadTooLarge, PlatformUnavailable, ReplyTooLong
 from instrument_agent.core.readings import NS_PER_S
 from instrument_agent.i18n import _
 from instrument_agent.uplink.answers import LARGEST_REPLY, OK, Reply, decoded, judge, one_line, replied
@@ -182,7 +182,7 @@ class MqttTransport:
 
 def _judged(answer: bytes, round_trip_s: float) -> Reply:
     if len(answer) > LARGEST_REPLY:
-        raise PlatformUnavailable(_("the platform's reply is longer than {count} bytes").format(count=LARGEST_REPLY))
+        raise ReplyTooLong(_("the platform's reply is longer than {count} bytes").format(count=LARGEST_REPLY))
     whole = decoded(answer)
     body = None if whole is None else whole.get("body")
     if whole is None or not isinstance(body, dict):

@@ -1,11 +1,12 @@
 """What is no acknowledgement frees nothing, and what a platform lost it gets again."""
 
 import logging
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_platform import Act, Answer, Platform, Raw, Request, acknowledged
+from scripted_platform import SERVER_TIME, Act, Answer, Platform, Raw, Request, acknowledged
 from sender import Sender, has_each_once, records_only
 
 from instrument_agent.uplink.retry import CAP_S, LONGEST_RETRY_AFTER_S
@@ -67,6 +68,17 @@ def test_what_is_no_acknowledgement_keeps_everything_and_is_tried_again(
     assert delivery.contact.error == ""
     told = [record for record in caplog.records if record.name.endswith("delivery")]
     assert len(told) == 2, "said once, and once when it is over"
+
+
+def test_a_list_of_epochs_too_long_to_be_read_holds_up_no_record(platform: Platform, sender: Sender) -> None:
+    epochs = [{"epoch": str(uuid.uuid4()), "acked_through": 3} for _start in range(15_000)]
+    platform.scripted = ("watermark",)
+    platform.always = Answer(body={"epochs": epochs, "server_time": SERVER_TIME})
+    sender.write(9)
+    sender.start(platform.url)
+    sender.until_settled()
+    assert has_each_once(platform, sender.store)
+    assert platform.sent("watermark")
 
 
 @pytest.mark.parametrize(
