@@ -156,20 +156,38 @@ def _set_aside(state_dir: Path, box_id: str, utc_ns: int) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     path.touch()
+    try:
+        _salvage(path, work, box_id, aside.name)
+    except StoreUnavailable as error:
+        if getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            raise
+        # What was built so far, and the ballast, make room for the next try.
+        shutil.rmtree(work, ignore_errors=True)
+        Ballast(state_dir).release()
+        raise StoreUnavailable(
+            _("the damaged database cannot be set aside: {error}").format(error=error),
+            _("make room on the card, three times the size of {name}; until then nothing is watched").format(
+                name=path.name
+            ),
+        ) from error
+    _rename(state_dir, aside)
+    _finish(state_dir)
+    log.critical("the damaged database was set aside as %s", aside.name)
+
+
+def _salvage(path: Path, work: Path, box_id: str, aside_name: str) -> None:
+    """Build the new database."""
     store = Store(work, box_id)
     try:
         found = Found(path if filled(path) else _behind_a_page(path, work), work)
     except BROKEN as error:
         raise unusable(work, error) from error
     with store.write() as change:
-        data = json.dumps(rebuild(change, found, box_id, read_head(state_dir)).data(aside.name))
+        data = json.dumps(rebuild(change, found, box_id, read_head(path.parent)).data(aside_name))
         change.execute("insert into findings (data) values (?)", (data,))
     found.close()
     store.close()
     sync_directory(work)
-    _rename(state_dir, aside)
-    _finish(state_dir)
-    log.critical("the damaged database was set aside as %s", aside.name)
 
 
 def _emptied(path: Path) -> str:
