@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
@@ -84,13 +85,15 @@ def gap(trial: Trial) -> None:
 
 
 def poison(trial: Trial) -> None:
-    """Send a record that is none between two good ones."""
+    """Send a record that is none between two good ones, and another one later."""
     epoch = new_epoch()
     items = trial.chain(1, epoch)
     trial.lengthen(items, epoch, at_ms="soon")
     trial.lengthen(items, epoch)
-    answer = trial.send(items)
+    trial.lengthen(items, epoch)
+    answer = trial.send(items[:3])
     settled(answer, 3, {2}, _("one record that is none did not count as settled, or took others with it"))
+    settled(trial.send(items[3:]), 4, set(), _("with the next batch the rejected record counted as settled no more"))
 
 
 def damaged_record(trial: Trial) -> None:
@@ -202,18 +205,28 @@ def heartbeat(trial: Trial) -> None:
 
 
 def credential(trial: Trial) -> None:
-    """Send without a credential, and with a wrong one."""
+    """Speak without a credential, with a wrong one, and with this one for another box."""
     if not trial.token:
         raise NotTried(_("give the box's credential with --token-file"))
     epoch = new_epoch()
-    body = trial.envelope(trial.chain(1, epoch))
-    for token, told in (
-        ("", _("a request without a credential was let in")),
-        (trial.token[:-1] + ("x" if trial.token[-1] != "x" else "y"), _("a wrong credential was let in")),
+    wrong = trial.token[:-1] + ("x" if trial.token[-1] != "x" else "y")
+    for what, body in (
+        ("records", trial.envelope(trial.chain(1, epoch))),
+        ("heartbeat", trial.pulse()),
+        ("watermark", None),
     ):
-        answer = trial.ask("POST", "records", body, token)
-        expect(answer.status in UNAUTHORIZED, told, answer)
+        for token, told in (
+            ("", _("{what}: a request without a credential was let in")),
+            (wrong, _("{what}: a wrong credential was let in")),
+        ):
+            answer = trial.ask("POST" if body else "GET", what, body, token)
+            expect(answer.status in UNAUTHORIZED, told.format(what=what), answer)
     expect(not trial.watermark().marks.get(epoch), _("something was stored without a credential"))
+    if trial.private_key:
+        other = copy(trial)
+        other.box_id = f"{trial.box_id[:60]}-x"
+        answer = other.watermark()
+        expect(answer.status in UNAUTHORIZED, _("the credential of one box was let in for another"), answer)
 
 
 def at_once(trial: Trial) -> None:

@@ -3,7 +3,7 @@
 from instrument_agent.i18n import _
 from instrument_agent.keys import head_statement, is_signed, key_statement, new_private_key, public_key_of, sign
 from instrument_agent.receiver.attempts import UNAUTHORIZED, NotTried, expect, new_epoch, settled
-from instrument_agent.receiver.trial import OK, Trial
+from instrument_agent.receiver.trial import OK, Item, Trial
 
 FORBIDDEN = 403
 
@@ -53,14 +53,19 @@ def signature(trial: Trial) -> None:
 
 
 def receipts(trial: Trial) -> None:
-    """Look at the receipt of a batch."""
+    """Look at the receipts of a batch, and of one beyond a record that is missing."""
     _enrolled(trial)
-    items = trial.chain(2, new_epoch())
-    answer = trial.send(items)
+    items = trial.chain(4, new_epoch())
+    _receipt(trial, items[:2], items[1])
+    _receipt(trial, items[3:], items[1])
+
+
+def _receipt(trial: Trial, batch: list[Item], head: Item) -> None:
+    answer = trial.send(batch)
     found = answer.body.get("receipt") if isinstance(answer.body, dict) else None
     receipt = found if isinstance(found, dict) else {}
-    names = {"box_id": trial.box_id, "epoch": items[0]["record"]["epoch"]}
-    wanted = {**names, "acked_through": 2, "head_hash": items[-1]["hash"]}
+    names = {"box_id": trial.box_id, "epoch": head["record"]["epoch"]}
+    wanted = {**names, "acked_through": head["record"]["seq"], "head_hash": head["hash"]}
     told = _("the receipt does not name what is settled")
     expect({name: receipt.get(name) for name in wanted} == wanted, told, answer)
     said = {name: value for name, value in receipt.items() if name != "signature"}

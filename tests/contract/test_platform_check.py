@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wrong_about_keys as keys
 import wrong_platforms as wrong
 from click.testing import CliRunner, Result
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from wrong_platforms import Carrier, Twisted
 
 from instrument_agent.cli.platform_check import platform_check
@@ -58,6 +59,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     "M2": ("after", lambda: wrong.forgets_conflicts, {"M2"}),
     "M3": ("after", lambda: wrong.acknowledges_the_highest, {"M1", "M3"}),
     "M4": ("after", lambda: wrong.stops_at_a_rejected_record, {"M2", "M4"}),
+    "M4 later": ("after", wrong.forgets_what_it_rejected, {"M4"}),
     "M5": ("before", lambda: wrong.believes_every_hash, {"M5"}),
     "M6": ("after", lambda: wrong.hashes_json_of_its_own, {"M6"}),
     "M8": ("after", lambda: wrong.takes_anything, {"M8"}),
@@ -86,19 +88,61 @@ def test_a_platform_that_lets_everybody_in_fails_by_its_number(carrier: Carrier,
     assert (status, numbers(verdicts, "fail")) == (1, {"M14"})
 
 
+@pytest.mark.parametrize("open_to_all", ["heartbeat", "watermark"])
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_asks_for_the_credential_at_some_addresses_only_fails_by_its_number(
+    carrier: Carrier, books: Ledger, tmp_path: Path, open_to_all: str
+):
+    strict, lax = create_app(books, time.time_ns, token="s3cret"), create_app(books, time.time_ns)
+
+    async def some(scope: Scope, receive: Receive, send: Send) -> None:
+        await (lax if scope["path"].endswith(open_to_all) else strict)(scope, receive, send)
+
+    carrier.app = some
+    (tmp_path / "token").write_text("s3cret")
+    status, verdicts = check(carrier.url, "--token-file", str(tmp_path / "token"))
+    assert (status, numbers(verdicts, "fail")) == (1, {"M14"})
+    assert verdicts["M14"]["found"].startswith(f"{open_to_all}: ")
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_takes_the_credential_of_any_box_fails_by_its_number(
+    carrier: Carrier, books: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    enrolment = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}")
+    bears = enrolment.bears
+    monkeypatch.setattr(enrolment, "bears", lambda _box_id, token: bears("platform-check", token))
+    carrier.app = create_app(books, time.time_ns, enrolment=enrolment)
+    (tmp_path / "code").write_text(enrolment.new_code(None, time.time_ns(), 1))
+    status, verdicts = check(carrier.url, "--code-file", str(tmp_path / "code"))
+    enrolment.close()
+    assert (status, numbers(verdicts, "fail")) == (1, {"M14"})
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_platform_that_signs_for_what_was_sent_fails_by_its_number(carrier: Carrier, books: Ledger, tmp_path: Path):
+    enrolment = Enrolment(f"sqlite:///{tmp_path / 'platform.db'}")
+    app = create_app(books, time.time_ns, enrolment=enrolment)
+    carrier.app = Twisted(app, after=keys.signs_for_what_was_sent(enrolment))
+    (tmp_path / "code").write_text(enrolment.new_code(None, time.time_ns(), 1))
+    status, verdicts = check(carrier.url, "--code-file", str(tmp_path / "code"))
+    enrolment.close()
+    assert (status, numbers(verdicts, "fail")) == (1, {"M25"})
+
+
 WRONG_WITH_KEYS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "M15 loses": (wrong.loses_what_comes_meanwhile(200), {"M15"}),
     "M15 refuses": (wrong.loses_what_comes_meanwhile(409), {"M15"}),
-    "M23 same key": ({"after": wrong.enrols_who(lambda first, now: now == first)}, {"M23"}),
-    "M23 any code": ({"after": wrong.enrols_who(lambda first, now: now["code"] != first["code"])}, {"M23"}),
-    "M23 never again": ({"before": wrong.answers_a_code_once()}, {"M23"}),
-    "M23 as printed": ({"before": wrong.takes_codes_as_they_were_printed}, {"M23"}),
-    "M24": ({"after": wrong.answers_400_to_a_wrong_signature}, {"M24", "M26"}),
-    "M24 again": ({"after": wrong.looks_at_the_last_record_only}, {"M24"}),
-    "M25": ({"after": wrong.signs_receipts_with_another_key}, {"M25"}),
-    "M26": ({"before": wrong.forgets_new_keys}, {"M26"}),
-    "M26 once": ({"after": wrong.refuses_the_key_request_that_comes_again()}, {"M26"}),
-    "M26 at once": ({"after": wrong.drops_the_old_key_at_once()}, {"M26"}),
+    "M23 same key": ({"after": keys.enrols_who(lambda first, now: now == first)}, {"M23"}),
+    "M23 any code": ({"after": keys.enrols_who(lambda first, now: now["code"] != first["code"])}, {"M23"}),
+    "M23 never again": ({"before": keys.answers_a_code_once()}, {"M23"}),
+    "M23 as printed": ({"before": keys.takes_codes_as_they_were_printed}, {"M23"}),
+    "M24": ({"after": keys.answers_400_to_a_wrong_signature}, {"M24", "M26"}),
+    "M24 again": ({"after": keys.looks_at_the_last_record_only}, {"M24"}),
+    "M25": ({"after": keys.signs_receipts_with_another_key}, {"M25"}),
+    "M26": ({"before": keys.forgets_new_keys}, {"M26"}),
+    "M26 once": ({"after": keys.refuses_the_key_request_that_comes_again()}, {"M26"}),
+    "M26 at once": ({"after": keys.drops_the_old_key_at_once()}, {"M26"}),
 }
 
 

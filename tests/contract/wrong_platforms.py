@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from instrument_agent.core.canonical import NO_HASH, record_hash
-from instrument_agent.keys import head_statement, is_signed
 
 Body = dict[str, Any]
 
@@ -126,6 +125,20 @@ def stops_at_a_rejected_record(exchange: Exchange) -> None:
         exchange.reply["acked_through"] = exchange.reply["rejected"][0]["seq"] - 1
 
 
+def forgets_what_it_rejected() -> Twist:
+    seen: dict[str, int] = {}
+
+    def after(exchange: Exchange) -> None:
+        if exchange.items and exchange.status == 200:
+            epoch = exchange.reply["epoch"]
+            if exchange.reply["rejected"]:
+                seen[epoch] = exchange.reply["rejected"][0]["seq"]
+            elif epoch in seen and all(item["record"]["seq"] > seen[epoch] for item in exchange.items):
+                exchange.reply["acked_through"] = seen[epoch] - 1
+
+    return after
+
+
 def believes_every_hash(exchange: Exchange) -> None:
     whole = [item for item in exchange.items if "epoch" in item["record"]]
     head_fits = bool(exchange.items) and exchange.asked.get("head_hash") == exchange.items[-1]["hash"]
@@ -191,53 +204,6 @@ def fails_on_large_batches(exchange: Exchange) -> None:
         exchange.status, exchange.reply = 500, {"error": "too much"}
 
 
-def signs_receipts_with_another_key(exchange: Exchange) -> None:
-    if "receipt" in exchange.reply:
-        exchange.reply["receipt"]["signature"] = "A" * 86 + "=="
-
-
-def answers_400_to_a_wrong_signature(exchange: Exchange) -> None:
-    if exchange.what == "records" and exchange.status == 403:
-        exchange.status = 400
-
-
-def looks_at_the_last_record_only(exchange: Exchange) -> None:
-    links = [item["record"].get("prev_hash") for item in exchange.items[1:]]
-    if exchange.status == 403 and links != [item["hash"] for item in exchange.items[:-1]]:
-        exchange.status = 200
-
-
-def forgets_new_keys(exchange: Exchange) -> None:
-    if exchange.what == "key":
-        exchange.asked = {**(exchange.asked or {}), "public_key": "short"}
-
-
-def refuses_the_key_request_that_comes_again() -> Twist:
-    seen: list[Body | None] = []
-
-    def after(exchange: Exchange) -> None:
-        if exchange.what == "key" and exchange.status == 200:
-            exchange.status = 403 if exchange.asked in seen else 200
-            seen.append(exchange.asked)
-
-    return after
-
-
-def drops_the_old_key_at_once() -> Twist:
-    announced: list[str] = []
-
-    def after(exchange: Exchange) -> None:
-        asked = exchange.asked or {}
-        if exchange.what == "key" and exchange.status == 200:
-            announced.append(asked["public_key"])
-        if exchange.items and announced and exchange.status == 200:
-            last = exchange.items[-1]["record"]
-            head = head_statement(last["box_id"], last["epoch"], last["seq"], asked["head_hash"])
-            exchange.status = 200 if is_signed(announced[0], asked["signature"], head) else 403
-
-    return after
-
-
 def loses_what_comes_meanwhile(status: int) -> dict[str, Twist]:
     """One that stores one batch at a time, and says ``status`` to the others without keeping them."""
     inside: list[Exchange] = []
@@ -258,32 +224,3 @@ def loses_what_comes_meanwhile(status: int) -> dict[str, Twist]:
             exchange.status, exchange.reply = status, {"epoch": exchange.asked["epoch"], **said}
 
     return {"before": before, "after": after}
-
-
-def answers_a_code_once() -> Twist:
-    seen: list[str] = []
-
-    def before(exchange: Exchange) -> None:
-        if exchange.what == "enrol":
-            exchange.asked = {**(exchange.asked or {}), **({"code": "unknown"} if seen else {})}
-            seen.append(exchange.what)
-
-    return before
-
-
-def takes_codes_as_they_were_printed(exchange: Exchange) -> None:
-    if exchange.what == "enrol" and exchange.asked["code"].islower():
-        exchange.asked["code"] = "unknown"
-
-
-def enrols_who(comes: Callable[[Body, Body], bool]) -> Twist:
-    """One that answers a code after its time to whoever ``comes``, as told from the first request and this one."""
-    first: list[Body] = []
-
-    def after(exchange: Exchange) -> None:
-        if exchange.what == "enrol":
-            first.append(exchange.asked)
-            if exchange.status == 403 and comes(first[0], exchange.asked):
-                exchange.status, exchange.reply = 200, {"credential": "c" * 43, "server_time": "2026-11-21T15:20:17Z"}
-
-    return after
