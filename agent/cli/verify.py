@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from instrument_agent.buffer.faults import told
-from instrument_agent.buffer.headfile import read_head
+from instrument_agent.buffer.headfile import NotedHead, read_head
 from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.reader import FILE_NAME, Reader
 from instrument_agent.buffer.verify import Report
@@ -34,9 +34,12 @@ def verify(config_path: Path, database: Path | None, json_wanted: bool) -> None:
         from instrument_agent.config import load_config
 
         database = load_config(config_path).box.state_dir / FILE_NAME
+    # A copy may lie anywhere: a head file beside it is its own only if it lies in a state directory. It is read first:
+    # while the agent writes, the log may only grow beyond it.
+    head = read_head(database.parent) if database.name == FILE_NAME else None
     reader = look(database.parent, database.name)
     try:
-        report = _walked(reader, database)
+        report = _walked(reader, head)
     finally:
         reader.close()
     if json_wanted:
@@ -61,9 +64,7 @@ def _plain(report: Report, database: Path) -> dict[str, Any]:
     }
 
 
-def _walked(reader: Reader, database: Path) -> Report:
-    # A copy may lie anywhere: a head file beside it is its own only if it lies in a state directory.
-    head = read_head(database.parent) if database.name == FILE_NAME else None
+def _walked(reader: Reader, head: NotedHead | None) -> Report:
     if not sys.stderr.isatty():
         return walk(reader, head)
     from rich.console import Console

@@ -16,8 +16,10 @@ from damage import filled
 from stored import start
 
 from instrument_agent.buffer.migrations import migrations
+from instrument_agent.buffer.opening import look
 from instrument_agent.buffer.quarantine import open_books
-from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME
+from instrument_agent.buffer.reader import FILE_NAME, HEAD_NAME, Reader
+from instrument_agent.buffer.store import Store
 from instrument_agent.core.errors import StoreDamaged, StoreUnavailable
 
 CONFIG = """[box]
@@ -173,3 +175,17 @@ def test_verify_goes_on_past_a_record_that_is_no_json(database: Path):
     done = said(database, "verify")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.count("does not fit its hash") == 6
+
+
+def test_a_record_that_comes_in_while_verify_begins_to_look_is_not_called_missing(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def looked(state_dir: Path, name: str) -> Reader:
+        reader = look(state_dir, name)
+        with closing(Store(state_dir, "box-1")) as store:
+            store.begin_epoch(start(999))
+        return reader
+
+    monkeypatch.setattr("instrument_agent.cli.verify.look", looked)
+    done = said(database, "verify")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
