@@ -180,12 +180,15 @@ def test_verify_goes_on_past_a_record_that_is_no_json(database: Path):
 def test_a_record_that_comes_in_while_verify_begins_to_look_is_not_called_missing(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    store = Store(database.parent, "box-1")
+    store.begin_epoch(start(998))
+
     def looked(state_dir: Path, name: str) -> Reader:
         reader = look(state_dir, name)
-        with closing(Store(state_dir, "box-1")) as store:
-            store.begin_epoch(start(999))
+        store.begin_epoch(start(999))
         return reader
 
     monkeypatch.setattr("instrument_agent.cli.verify.look", looked)
     done = said(database, "verify")
+    store.close()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
