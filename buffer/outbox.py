@@ -112,7 +112,8 @@ class Outbox:
 
     def last_seq(self, epoch: str) -> int:
         """Return the highest seq known to have been written in an epoch, 0 if there is none."""
-        return dict(self._store.rows(f"{LAST_SQL} where e.epoch = ?", (epoch,))).get(epoch, 0)
+        last: int = dict(self._store.rows(f"{LAST_SQL} where e.epoch = ?", (epoch,))).get(epoch, 0)
+        return last
 
     def note_strange(self, acked_through: Mapping[str, int], boot_id: str, at_ns: int) -> None:
         """Say aloud, once, which epochs of this box a platform has records of and this database does not know.
