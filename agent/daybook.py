@@ -117,7 +117,10 @@ class Daybook:
         if min(anchor.utc_ns for anchor in known) > leapt_ns and not self._agreed(leapt_ns):
             return None
         began_ns = self._span(instrument_id, state)[0]
-        ended_ns = boot_moment(here, due.utc_ns[1], state.line.settled_ns)
+        marked_ns, settled_ns = midnight(self._store, state.boot_id, due.utc_ns[1]), state.line.settled_ns
+        ended_ns = boot_moment(here, due.utc_ns[1], 0, settled_ns) if marked_ns is None else marked_ns
+        if ended_ns > settled_ns:
+            return None  # it was put there for another instrument, which was further
         ended = here(ended_ns)
         # Only an anchor that comes after the last one tells more: an end that lies before that, or in a boot that is
         # over, will never be known better than it is now.
@@ -190,8 +193,9 @@ class Daybook:
             return None
         if begin.utc_ns - FAR_NS > day_ns[1] or end.utc_ns + FAR_NS < day_ns[0]:
             return Stretch(begin.utc_ns, end.utc_ns, (), span.left)
-        marks_ns = (self._mark(span.boot_id, clock, utc_ns, begin_ns) for utc_ns in day_ns)
-        from_ns, to_ns = (min(max(mark_ns, begin_ns), end_ns) for mark_ns in marks_ns)
+        first_ns = self._mark(span.boot_id, clock, day_ns[0], (0, end_ns))
+        last_ns = self._mark(span.boot_id, clock, day_ns[1], (min(first_ns, end_ns), end_ns))
+        from_ns, to_ns = (min(max(mark_ns, begin_ns), end_ns) for mark_ns in (first_ns, last_ns))
         chain = intervals_between(self._store, instrument_id, span.boot_id, from_ns, to_ns)
         if current:
             # A bus may have closed the open interval since this state was taken: it counts once, as it was then.
@@ -199,11 +203,11 @@ class Daybook:
             chain = [*(item for item in chain if item.start_ns < growing.start_ns), growing]
         return Stretch(begin.utc_ns, end.utc_ns, clipped(chain, from_ns, to_ns), span.left)
 
-    def _mark(self, boot_id: str, clock: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
+    def _mark(self, boot_id: str, clock: Callable[[int], Utc | None], utc_ns: int, within_ns: tuple[int, int]) -> int:
         """Return where a midnight lies on a boot's clock: where it was put first, for all instruments and both days."""
         marked_ns = midnight(self._store, boot_id, utc_ns)
         if marked_ns is None:
-            marked_ns = boot_moment(clock, utc_ns, guess_ns)
+            marked_ns = boot_moment(clock, utc_ns, *within_ns)
             with self._store.write() as change:
                 save_midnight(change, boot_id, utc_ns, marked_ns)
         return marked_ns

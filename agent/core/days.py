@@ -89,15 +89,29 @@ def local_day(utc_ns: int, zone: tzinfo) -> date:
     return datetime.fromtimestamp(utc_ns // NS_PER_S, tz=UTC).astimezone(zone).date()
 
 
-def boot_moment(to_utc: Callable[[int], Utc | None], utc_ns: int, guess_ns: int) -> int:
-    """Return the boot-clock time of a moment in UTC; ``guess_ns`` is any time of that boot that has a UTC."""
-    moment_ns = guess_ns
-    for _round in range(3):  # the clocks differ by 100 ppm at most, so each round leaves a ten-thousandth
-        seen = to_utc(moment_ns)
-        if seen is None:
-            break
-        moment_ns += utc_ns - seen.utc_ns
-    return moment_ns
+def boot_moment(to_utc: Callable[[int], Utc | None], utc_ns: int, from_ns: int, to_ns: int) -> int:
+    """Return the boot-clock time of a moment in UTC: between ``from_ns`` and ``to_ns``, if it passes there.
+
+    Where sights of UTC contradict each other it may pass more than once, or be jumped over: then it is where it comes.
+    """
+    low_ns, high_ns = from_ns, to_ns
+
+    def ahead_ns(at_ns: int) -> int:
+        seen = to_utc(at_ns)
+        return 0 if seen is None else utc_ns - seen.utc_ns
+
+    if ahead_ns(low_ns) <= 0 or ahead_ns(high_ns) > 0:
+        moment_ns = low_ns if ahead_ns(low_ns) <= 0 else high_ns
+        for _round in range(3):  # the clocks differ by 100 ppm at most, so each round leaves a ten-thousandth
+            moment_ns += ahead_ns(moment_ns)
+        return min(moment_ns, low_ns) if ahead_ns(low_ns) <= 0 else max(moment_ns, high_ns)
+    while high_ns - low_ns > 1:
+        middle_ns = (low_ns + high_ns) // 2
+        if ahead_ns(middle_ns) > 0:
+            low_ns = middle_ns
+        else:
+            high_ns = middle_ns
+    return high_ns
 
 
 def clipped(chain: Iterable[Interval], from_ns: int, to_ns: int) -> tuple[Interval, ...]:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, adds_up
+from calendar_box import OFF_W, RUN_W, STANDBY_W, Calendar, adds_up, utc_s
 
 from instrument_agent.buffer.books import intervals, save_anchor, save_state
 from instrument_agent.buffer.verify import verify
@@ -181,3 +181,23 @@ def test_a_first_boot_that_never_learned_the_right_time_holds_up_no_day(tmp_path
     assert days[0]["unknown_reasons_ms"]["undated"] == pytest.approx(5 * H, abs=TURN_MS)
     assert all(adds_up(day) for day in days)
     assert proven(box) == 2
+
+
+@pytest.mark.parametrize("off_days", [-1, -2, 1])
+def test_no_hour_is_lost_or_counted_twice_when_the_only_clock_is_set_right_at_midnight(tmp_path: Path, off_days: int):
+    box = Calendar(tmp_path, "2026-03-01T12:00")
+    box.boot(box.now_s, anchored=False)
+    told_by_a_time_server(box, off_days)
+    box.until("2026-03-03T15:50", RUN_W)
+    told_by_a_time_server(box, off_days)
+    box.until("2026-03-03T16:10", RUN_W)
+    told_by_a_time_server(box, 0)
+    box.until("2026-03-03T16:30", RUN_W)
+    for day in range(4, 8):
+        box.close()
+        box.until(f"2026-03-0{day}T16:30", RUN_W if day < 6 else OFF_W)
+        told_by_a_time_server(box, 0)
+    days = box.close()
+    ran_h = (utc_s("2026-03-05T16:30") - utc_s("2026-03-01T12:00")) / 3600
+    assert sum(day["running_ms"] for day in days) == pytest.approx(ran_h * H, abs=4 * TURN_MS)
+    assert proven(box) == len(days)
