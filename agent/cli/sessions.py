@@ -40,6 +40,8 @@ COLUMNS = (
     "end_latest",
     "id",
 )
+NARROWEST, BETWEEN, WIDE = 7, 2, 1000
+"""The narrowest column in which a title can be read, what lies between two, and where every table has room."""
 
 
 @click.command(
@@ -179,14 +181,13 @@ def _note_unknown_times(rows: Sequence[dict[str, Any]], known: Sequence[Anchor],
 
 
 def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
 
     table = words.plain_table(
         _("instrument"), _("start"), _("end"), _("running time"), _("unobserved"), _("clock error"), _("id")
     )
     table.title = _("Run sessions, times of {zone}").format(zone=zone)
-    for column in (*table.columns[1:3], table.columns[-1]):
-        column.no_wrap = True  # a time is of use only if it is whole, and so is an id
     for row in rows:
         known = row["start"] is not None and row["end"] is not None
         error = f"± {ceil(row['utc_error_s'])} s" if known else words.NOTHING
@@ -199,7 +200,14 @@ def _print_table(rows: Sequence[dict[str, Any]], zone: str) -> None:
             error,
             row["id"],
         )
-    Console().print(table)
+    width = Console().width
+    if width < Console(width=WIDE).measure(table).maximum:
+        # A time, a figure or an id that is broken in two is worse than a line that is too long; a title is not.
+        for column in table.columns[1:]:
+            lines = [line for cell in column.cells for line in str(cell).split("\n")]
+            column.width = max([NARROWEST, *map(cell_len, lines)])
+        width = max(width, sum((column.width or NARROWEST) + BETWEEN for column in table.columns))
+    Console(width=width).print(table)
 
 
 def _shown(row: dict[str, Any], name: str) -> str:

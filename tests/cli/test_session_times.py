@@ -3,7 +3,9 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from instrument_agent.cli.sessions import _between, _shown, session_row
+import pytest
+
+from instrument_agent.cli.sessions import _between, _print_table, _shown, session_row
 from instrument_agent.core.anchors import Anchor
 from instrument_agent.core.chronology import Boot, Chronology
 from instrument_agent.core.readings import NS_PER_S
@@ -78,3 +80,16 @@ def test_a_run_is_left_out_only_if_it_certainly_lies_outside():
     assert shown(None, "2026-11-23T03:00:00")
     assert not shown("2026-11-24T00:00:00", None)
     assert not shown(None, "2026-11-23T01:00:00")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_figure_is_broken_in_two_however_narrow_the_terminal_is(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    row = session_row(record("b", 0, 110 * 3600 + 45 * 60), Chronology(BOOTS, [FIRST, LAST]), SHANGHAI)
+    _print_table([row], "Asia/Shanghai")
+    text = capsys.readouterr().out
+    whole = [_shown(row, "start").split("\n"), _shown(row, "end").split("\n"), ["110:45:00", "0:00:00", row["id"]]]
+    assert all(figure in text for figures in whole for figure in figures)
+    assert max(map(len, text.splitlines())) <= max(columns, 100)
