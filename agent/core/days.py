@@ -90,7 +90,7 @@ def local_day(utc_ns: int, zone: tzinfo) -> date:
 
 
 def boot_moment(to_utc: Callable[[int], Utc | None], utc_ns: int, from_ns: int, to_ns: int) -> int:
-    """Return the boot-clock time of a moment in UTC: between ``from_ns`` and ``to_ns``, if it passes there.
+    """Return the boot-clock time of a moment in UTC: never before ``from_ns``, and by ``to_ns`` if it has come by then.
 
     Where sights of UTC contradict each other it may pass more than once, or be jumped over: then it is where it comes.
     """
@@ -100,17 +100,15 @@ def boot_moment(to_utc: Callable[[int], Utc | None], utc_ns: int, from_ns: int, 
         seen = to_utc(at_ns)
         return 0 if seen is None else utc_ns - seen.utc_ns
 
-    if ahead_ns(low_ns) <= 0 or ahead_ns(high_ns) > 0:
-        moment_ns = low_ns if ahead_ns(low_ns) <= 0 else high_ns
+    if ahead_ns(low_ns) <= 0:
+        return low_ns
+    if ahead_ns(high_ns) > 0:
         for _round in range(3):  # the clocks differ by 100 ppm at most, so each round leaves a ten-thousandth
-            moment_ns += ahead_ns(moment_ns)
-        return min(moment_ns, low_ns) if ahead_ns(low_ns) <= 0 else max(moment_ns, high_ns)
+            high_ns += ahead_ns(high_ns)
+        return max(high_ns, to_ns)
     while high_ns - low_ns > 1:
         middle_ns = (low_ns + high_ns) // 2
-        if ahead_ns(middle_ns) > 0:
-            low_ns = middle_ns
-        else:
-            high_ns = middle_ns
+        low_ns, high_ns = (middle_ns, high_ns) if ahead_ns(middle_ns) > 0 else (low_ns, middle_ns)
     return high_ns
 
 
