@@ -156,19 +156,10 @@ class Resuming:
             state = next_boot(state, boot_id, _open_at_end(state))
         elif state is None:
             state = begin(boot_id, now_ns)
-        unseen: list[FailedRead] = []
-        if instrument_id in self._states and is_left(self._states[instrument_id]):
-            unseen.append(FailedRead(now_ns, UnknownReason.NOT_WATCHED))
-        elif instrument_id in self._states:
-            unsaved_to_ns = self._unsaved_to_ns(state)
-            if unsaved_to_ns >= state.latest_ns:
-                since_then = (UnknownReason.STORAGE_FAULT, UnknownReason.AGENT_STOPPED)
-                unseen += [FailedRead(unsaved_to_ns, reason) for reason in since_then]
-            why = self._why_unseen(self._states[instrument_id])
-            if why is UnknownReason.POWER_LOSS and now_ns > BOOTED_NS:
-                unseen += [FailedRead(BOOTED_NS, reason) for reason in (why, UnknownReason.AGENT_STOPPED)]
-                why = UnknownReason.AGENT_STOPPED
-            unseen.append(FailedRead(now_ns, why))
+        known = instrument_id in self._states
+        whys = self._why_unseen(self._states[instrument_id], state, now_ns) if known else []
+        # The last of them holds up to now.
+        unseen = [FailedRead(at_ns, why) for at_ns, why in (*whys, *((now_ns, why) for _at_ns, why in whys[-1:]))]
         return _Left(standing, state, ended, unseen, now_ns)
 
     def _ordered(self, instrument_id: str, event: LifecycleWord) -> Order | None:
@@ -186,11 +177,22 @@ class Resuming:
             return -1
         return last.stopped_ns
 
-    def _why_unseen(self, state: State) -> UnknownReason:
+    def _why_unseen(self, before: State, state: State, now_ns: int) -> list[tuple[int, UnknownReason]]:
+        """Return why nothing was seen since ``before`` was written down, each with the time from which on it holds.
+
+        ``state`` is what becomes of it in this boot.
+        """
+        if is_left(before):
+            return [(state.latest_ns, UnknownReason.NOT_WATCHED)]
+        unsaved_to_ns = self._unsaved_to_ns(state)
+        if unsaved_to_ns >= state.latest_ns:
+            return [(state.latest_ns, UnknownReason.STORAGE_FAULT), (unsaved_to_ns, UnknownReason.AGENT_STOPPED)]
         if self._last is not None and self._last.stopped_ns is not None:
-            return UnknownReason.AGENT_STOPPED
-        same_boot = state.boot_id == self._clock.boot_id
-        return UnknownReason.AGENT_CRASHED if same_boot else UnknownReason.POWER_LOSS
+            return [(state.latest_ns, UnknownReason.AGENT_STOPPED)]
+        if before.boot_id == self._clock.boot_id:
+            return [(state.latest_ns, UnknownReason.AGENT_CRASHED)]
+        dark = [(state.latest_ns, UnknownReason.POWER_LOSS), (BOOTED_NS, UnknownReason.AGENT_STOPPED)]
+        return dark[: 2 if now_ns > BOOTED_NS else 1]
 
 
 def _open_at_end(state: State) -> Earlier | None:

@@ -94,17 +94,15 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
     if reading.at_ns < state.latest_ns:
         raise ValueError(f"time went backwards: {reading.at_ns} ns after {state.latest_ns} ns")
     if isinstance(reading, Observation):
-        if rules.channel not in reading.values:
-            state = replace(state, latest_ns=reading.at_ns)
-            return _account(rules, state, _silent(rules, state, reading.at_ns))
-        number = judged_number(rules, reading.values[rules.channel])
+        number = judged_number(rules, reading.values.get(rules.channel))
         if number is not None and rules.calibrated:
             steady, left = steadily(rules, state, iter(((reading.at_ns, number),)))
             if left is None:
                 return steady, ()
             return _account(rules, state, _see(rules, state, Sample(reading.at_ns, number)))
         nonsense, meaningless = UnknownReason.IMPLAUSIBLE_READING, UnknownReason.NOT_CALIBRATED
-        reading = FailedRead(reading.at_ns, nonsense if number is None else meaningless)
+        useless = nonsense if number is None else meaningless
+        reading = FailedRead(reading.at_ns, useless if rules.channel in reading.values else UnknownReason.NOT_POLLED)
     state = replace(state, latest_ns=reading.at_ns)
     return _account(rules, state, _fail(rules, state, reading))
 

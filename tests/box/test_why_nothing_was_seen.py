@@ -58,6 +58,28 @@ def test_a_box_that_is_on_for_long_without_its_agent_is_not_told_to_be_without_p
     assert [(item.reason, item.start_ns // NS_PER_S, item.end_ns // NS_PER_S) for item in chain] == told
 
 
+def test_what_failed_before_the_agent_ended_is_not_told_of_the_time_without_it(tmp_path: Path):
+    (tmp_path / "box.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    instrument = load_config(tmp_path / "box.toml").instruments[0]
+    store = Store(tmp_path / "state", "box-1")
+    for started_s, value in ((10, None), (50_000, 20.0)):
+        clock = FakeClock(started_s, "boot-1")
+        resuming = Resuming(store, clock, 120)
+        store.begin_epoch(Start("boot-1", clock.boottime_ns(), "0", "x"))
+        recorder = Recorder(store, clock, 120)
+        resuming.take_up(instrument, recorder)
+        for second in range(1, 600):
+            recorder.take("xrd-1", Observation((started_s + second) * NS_PER_S, {"power_w": value}))
+        recorder.checkpoint()
+    chain = intervals(store, "xrd-1", "boot-1")
+    store.close()
+    assert [(item.reason, item.start_ns // NS_PER_S, item.end_ns // NS_PER_S) for item in chain] == [
+        ("implausible_reading", 10, 609),
+        ("agent_crashed", 609, 50_001),
+    ]
+
+
 @pytest.mark.parametrize(
     ("boot_id", "now_s", "reason", "said"),
     [

@@ -22,12 +22,25 @@ WRITES = ("insert", "update", "delete", "commit")
 LEFT_OUT = shutil.ignore_patterns("lock", "ballast")
 
 
+STOPPED, KILLED, LOST_POWER = "stopped", "killed", "lost power"
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life of the agent on a card, in ns of true time, and how it ended."""
+
+    start_ns: int
+    end_ns: int
+    end: str
+
+
 @dataclass
 class Card:
     """One card: the keys of all records ever committed on it, the intervals that were pruned, and how far it saw.
 
     ``watched_to_ns`` says until when (true time) each boot must be accounted for, ``blind_s`` how much of the end of
-    it could not be written down. ``directory`` is where the card lies while it is not in the box.
+    it could not be written down, ``lives`` when the agent lived on it. ``directory`` is where the card lies while it
+    is not in the box.
     """
 
     keys: set[Key] = field(default_factory=set)
@@ -35,12 +48,14 @@ class Card:
     pruned: dict[tuple[str, str, int], Interval] = field(default_factory=dict)
     watched_to_ns: dict[str, int] = field(default_factory=dict)
     blind_s: dict[str, float] = field(default_factory=dict)
+    lives: list[Life] = field(default_factory=list)
     directory: Path | None = None
 
     def copied(self, state_dir: Path, to: Path) -> "Card":
         """Return a copy of the card in the box as it is at this moment, files and all."""
         shutil.copytree(state_dir, to, ignore=LEFT_OUT)
-        return Card(set(self.keys), self.newest_id, dict(self.pruned), dict(self.watched_to_ns), dict(self.blind_s), to)
+        seen = dict(self.watched_to_ns), dict(self.blind_s), list(self.lives)
+        return Card(set(self.keys), self.newest_id, dict(self.pruned), *seen, to)
 
     def note(self, rows: sqlite3.Cursor) -> None:
         """Take notice of what was just committed: rows of id, epoch, seq and hash."""
@@ -52,6 +67,8 @@ class Card:
 def copy_card(world: "World") -> Card:
     """Copy the card in the box as it is now."""
     copy = world.card.copied(world.state_dir, world.directory / f"card-{len(world.cards)}")
+    if world.agent is not None:
+        copy.lives.append(Life(world.started_ns, world.now_ns, LOST_POWER))
     note_watched(world, copy)
     world.cards.append(copy)
     return copy
@@ -75,6 +92,12 @@ def note_watched(world: "World", card: Card) -> None:
         failing_ns, until_ns = world.storage_fault_ns
         blind = world.now_ns < until_ns + 2 * POLL_S * NS  # what was kept in memory is written at one of the next polls
         card.blind_s[world.boot.boot_id] = (world.now_ns - failing_ns) / NS if blind else 0.0
+
+
+def note_ended(world: "World", end: str) -> None:
+    """Note that the agent that was started last is no more, and how it ended."""
+    world.card.lives.append(Life(world.started_ns, world.now_ns, end))
+    note_watched(world, world.card)
 
 
 def hear(world: "World", sql: str = "") -> None:

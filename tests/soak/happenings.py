@@ -1,6 +1,7 @@
 """What goes wrong in the world, and how often."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cards import Card, copy_card, put_in
@@ -33,6 +34,16 @@ TOLD = (
 """What else must have happened in a month that shall prove something."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A fault of an instrument's driver or, without a name, of the card; ns of true time."""
+
+    instrument_id: str
+    kind: str
+    start_ns: int
+    end_ns: int
+
+
 def killed(world: "World") -> None:
     world.seen["killed"] += 1
     raise Killed(reboot=world.rng.random() < 0.4)
@@ -50,7 +61,8 @@ def killed_in_a_transaction(world: "World") -> None:
 def a_driver_fails(world: "World") -> None:
     name = world.rng.choice(world.truths).instrument_id
     mean_s = world.rng.choice([30, 120, 600, 7200])
-    world.driver_faults[name] = (world.rng.choice(DRIVER_FAULTS), world.lasting_ns(mean_s))
+    world.driver_faults[name] = fault = (world.rng.choice(DRIVER_FAULTS), world.lasting_ns(mean_s))
+    world.faults.append(Fault(name, fault[0], world.now_ns, fault[1]))
 
 
 def a_platform_fails(world: "World") -> None:
@@ -121,6 +133,7 @@ def the_wall_clock_steps(world: "World") -> None:
 def the_card_fails(world: "World") -> None:
     world.seen["the card fails"] += 1
     world.storage_fault_ns = world.now_ns, world.lasting_ns(world.rng.choice([5, 60, 1800]))
+    world.faults.append(Fault("", "card", *world.storage_fault_ns))
 
 
 FAULTS: Mapping[Callable[["World"], None], float] = {

@@ -50,13 +50,13 @@ class Truth:
                 return f"{self.activities[index].value} from {self.starts_s[index]:.0f} s"
         return ""
 
-    def running_s(self, start_s: float, end_s: float) -> float:
-        """Return the seconds of true running in a stretch of time."""
+    def spent_s(self, activity: Activity, start_s: float, end_s: float) -> float:
+        """Return the seconds truly spent in an activity in a stretch of time."""
         ends_s = [*self.starts_s[1:], math.inf]
         return sum(
             max(0.0, min(stop, end_s) - max(start, start_s))
-            for start, stop, activity in zip(self.starts_s, ends_s, self.activities, strict=True)
-            if activity is Activity.RUNNING
+            for start, stop, spent in zip(self.starts_s, ends_s, self.activities, strict=True)
+            if spent is activity
         )
 
 
@@ -99,7 +99,7 @@ def truth_problems(
             said = f"{truth.instrument_id}: {item.activity.value} from {start_s:.0f} to {end_s:.0f} s, truly {wrong}"
             problems.append(said)
         ran_s = end_s - start_s if item.activity is Activity.RUNNING else 0.0
-        off_s += ran_s - truth.running_s(start_s, end_s)
+        off_s += ran_s - truth.spent_s(Activity.RUNNING, start_s, end_s)
         allowed_s += sum(slack_s) / 2
     if abs(off_s) > allowed_s:
         problems.append(f"{truth.instrument_id}: running is off by {off_s:.0f} s, {allowed_s:.0f} s are allowed")

@@ -3,13 +3,13 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cards import Card
-from machine import BOX, BRIDGE_S, CHECKPOINT_S, GAP_S, MIN_OFF_S, MIN_ON_S, POLL_S
+from machine import BOX, MIN_ON_S, POLL_S
 from oracle import (
     Key,
     anchors_of,
@@ -20,6 +20,7 @@ from oracle import (
     twice_problems,
 )
 from platforms import Platform
+from reasons import HELD_S, UNSEEN_AT_END_S, reason_problems
 from truth import NS, truth_problems
 from world import BORN_UTC_NS, World
 
@@ -29,11 +30,10 @@ from instrument_agent.buffer.reader import Reader
 from instrument_agent.buffer.verify import verify
 from instrument_agent.core.anchors import utc_of
 from instrument_agent.core.days import midnights
+from instrument_agent.core.readings import Activity
 
 ZONE = ZoneInfo("Asia/Shanghai")
-HELD_S = GAP_S + 2 * POLL_S
-UNSEEN_AT_END_S = CHECKPOINT_S + BRIDGE_S + MIN_OFF_S + GAP_S + 3 * POLL_S
-"""What a kill may cost: what came after the last checkpoint, and what was not yet certain then."""
+KNOWN = (Activity.OFF, Activity.STANDBY, Activity.RUNNING)
 
 
 def problems(world: World) -> list[str]:
@@ -104,6 +104,7 @@ def _unsaid(world: World, platform: Platform) -> list[str]:
         for fault in lost
         if fault["from_seq"] <= newest[fault["epoch"]]
     ]
+    found += [f"the card says that it never had its own epoch {epoch}" for epoch in sorted(strange & newest.keys())]
     return found + [
         f"it has {there} records of epoch {epoch}, and the card does not say what it lacks of them"
         for epoch, there in platform.ledger.watermarks(BOX).items()
@@ -190,6 +191,7 @@ def _accounting(world: World, card: Card, directory: Path) -> list[str]:
     for (name, boot_id), chain in sorted(books.items(), key=lambda item: order.index(item[0][1])):
         boot = world.boots[boot_id]
         wrong = [*conservation_problems(chain), *truth_problems(truths[name], chain, boot, HELD_S, MIN_ON_S + POLL_S)]
+        wrong += reason_problems(name, chain, boot, card, world.faults)
         if name in born and chain[0].start_ns != 0:
             wrong.append(f"accounted from {chain[0].start_ns} ns, not from the beginning of the boot")
         born.add(name)
@@ -215,10 +217,25 @@ def _days(world: World, card: Card) -> list[str]:
         told[name, day] = data
         start_s, end_s = ((ns - BORN_UTC_NS) / NS for ns in midnights(date.fromisoformat(day), ZONE))
         truth = truths[name]
-        ran_s, said_s, unknown_s = truth.running_s(start_s, end_s), data["running_ms"] / 1e3, data["unknown_ms"] / 1e3
         slack_s = HELD_S * (10 + sum(start_s <= at_s < end_s for at_s in truth.starts_s))
-        if not said_s - slack_s <= ran_s <= said_s + unknown_s + slack_s:
-            found.append(f"{name}, {day}: {said_s:.0f} s of running and {unknown_s:.0f} unknown, truly {ran_s:.0f} s")
+        for activity in KNOWN:
+            true_s, said_s = truth.spent_s(activity, start_s, end_s), data[f"{activity.value}_ms"] / 1e3
+            unknown_s = data["unknown_ms"] / 1e3
+            if not said_s - slack_s <= true_s <= said_s + unknown_s + slack_s:
+                said = f"{said_s:.0f} s of {activity.value} and {unknown_s:.0f} unknown, truly {true_s:.0f} s"
+                found.append(f"{name}, {day}: {said}")
+    return found + (_uncounted(world, told) if card is world.card else [])
+
+
+def _uncounted(world: World, told: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the days up to the end that are in no sum of the card in the box, after the first that is."""
+    over = datetime.fromtimestamp(world.utc_ns() / NS, ZONE).date()
+    found = []
+    for truth in world.truths:
+        days = {date.fromisoformat(day) for name, day in told if name == truth.instrument_id}
+        first = min(days, default=over - timedelta(days=2))
+        wanted = {first + timedelta(days=number) for number in range((over - first).days)}
+        found += [f"{truth.instrument_id}, {day} is in no sum" for day in sorted(wanted - days)]
     return found
 
 

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cards import Card, note_watched
-from happenings import DRIVER_FAULTS, FAULTS, TOLD, killed
+from cards import KILLED, LOST_POWER, STOPPED, Card, note_ended
+from happenings import DRIVER_FAULTS, FAULTS, TOLD, Fault, killed
 from machine import PLATFORMS, POLL_S, Killed, SimClock, SimDriver, Stopped, write_config
 from platforms import PLATFORM_FAULTS, Platform
 from truth import HOUR_NS, NS, Boot, random_truth
@@ -68,8 +68,8 @@ class World:
         self.driver_faults: dict[str, tuple[str, int]] = {}
         self.no_network_until_ns = 0
         self.storage_fault_ns = (0, 0)
-        self.statements_left = 0
-        self.started_ns = 0
+        self.faults: list[Fault] = []
+        self.statements_left = self.started_ns = 0
         self._busy: set[str] = set()
         self._due_ns: dict[str, int] = {}
         self._turns = Turns()
@@ -220,10 +220,10 @@ class World:
             if self.now_ns >= self.storage_fault_ns[1]:
                 raise  # nothing is wrong with the card
             self.seen["start refused by the card"] += 1
-            self._drop()
+            self._drop("")
             self.now_ns += 10 * NS
         except Killed as death:
-            self._drop()
+            self._drop(LOST_POWER if death.reboot else KILLED)
             death.then()
             self._away()
             if death.reboot:
@@ -264,16 +264,16 @@ class World:
             for item in agent._workers:
                 item.join = lambda _timeout=None, item=item: self._join(item)  # type: ignore[method-assign]
             agent._stop()
-        self._drop()
+        self._drop(STOPPED)
 
     def _join(self, loop: Worker) -> None:
         if isinstance(loop, Delivery):
             self._turns.finish(loop.destination)
         loop.leave()
 
-    def _drop(self) -> None:
+    def _drop(self, end: str) -> None:
         """Let go of everything a dead process held, and note until when there is something to account for."""
-        note_watched(self, self.card)
+        note_ended(self, end)
         self.agent = None
         self._due_ns.clear()
         self._turns.end()
