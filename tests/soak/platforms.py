@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cards import hear
-from machine import BOX
+from machine import BOX, GAP_S, MIN_ON_S, POLL_S
 from oracle import Key, RecordingLedger
-from truth import NS
+from truth import NS, live_problems
 
 from instrument_agent.core.errors import (
     PayloadTooLarge,
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from world import World
 
 YEAR_NS = 366 * 86_400 * NS
+LIVE_S = GAP_S + MIN_ON_S + 3 * POLL_S
+"""So old may be what a heartbeat says: a value holds so long, and what comes next must be proven."""
 PLATFORM_FAULTS = ("unreachable", "acknowledgements lost", "401", "413", "400", "wrong year", "no time")
 
 
@@ -76,6 +78,8 @@ class Platform:
 
     def heartbeat(self, body: Mapping[str, Any]) -> Reply:
         check_heartbeat(BOX, json.loads(json.dumps(body)))
+        world = self._world
+        world.problems += live_problems(world.truths, body["instruments"], world.now_ns / NS, LIVE_S)
         return self._exchange(dict)
 
     def watermark(self) -> Reply:

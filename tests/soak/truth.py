@@ -3,8 +3,9 @@
 import math
 import random
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from instrument_agent.core.ledger import Interval
 from instrument_agent.core.readings import Activity
@@ -103,6 +104,21 @@ def truth_problems(
         allowed_s += sum(slack_s) / 2
     if abs(off_s) > allowed_s:
         problems.append(f"{truth.instrument_id}: running is off by {off_s:.0f} s, {allowed_s:.0f} s are allowed")
+    return problems
+
+
+def live_problems(truths: Sequence[Truth], told: Sequence[Mapping[str, Any]], now_s: float, back_s: float) -> list[str]:
+    """Hold what a heartbeat says of now against the truth of the last ``back_s``.
+
+    A run that is not proven yet is told as standby.
+    """
+    known = {truth.instrument_id: truth for truth in truths}
+    problems = []
+    for name, activity in ((item["instrument_id"], Activity(item["activity"])) for item in told):
+        alike = {Activity.STANDBY: (Activity.STANDBY, Activity.RUNNING)}.get(activity, (activity,))
+        spent_s = sum(known[name].spent_s(one, now_s - back_s, now_s) for one in alike)
+        if activity is not Activity.UNKNOWN and not spent_s:
+            problems.append(f"a heartbeat at {now_s:.0f} s says that {name} is {activity.value}")
     return problems
 
 
