@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,15 @@ STOPPED, KILLED, LOST_POWER = "stopped", "killed", "lost power"
 
 @dataclass(frozen=True)
 class Life:
-    """One life of the agent on a card, in ns of true time, and how it ended."""
+    """One life of the agent on a card, in ns of true time, and the instrument it did not watch.
+
+    ``end`` is how it ended; empty if it did not begin, because the card took nothing.
+    """
 
     start_ns: int
     end_ns: int
     end: str
+    left_out: str
 
 
 @dataclass
@@ -68,7 +72,7 @@ def copy_card(world: "World") -> Card:
     """Copy the card in the box as it is now."""
     copy = world.card.copied(world.state_dir, world.directory / f"card-{len(world.cards)}")
     if world.agent is not None:
-        copy.lives.append(Life(world.started_ns, world.now_ns, LOST_POWER))
+        copy.lives.append(replace(world.life, end_ns=world.now_ns, end=LOST_POWER))
     note_watched(world, copy)
     world.cards.append(copy)
     return copy
@@ -87,7 +91,7 @@ def put_in(world: "World", card: Card) -> Card:
 
 def note_watched(world: "World", card: Card) -> None:
     """Note that everything up to now is to be accounted for on this card, except what it could not take."""
-    if world.now_ns - world.started_ns > CHECKPOINT_S * NS:
+    if world.now_ns - world.life.start_ns > CHECKPOINT_S * NS:
         card.watched_to_ns[world.boot.boot_id] = world.now_ns
         failing_ns, until_ns = world.storage_fault_ns
         blind = world.now_ns < until_ns + 2 * POLL_S * NS  # what was kept in memory is written at one of the next polls
@@ -96,7 +100,7 @@ def note_watched(world: "World", card: Card) -> None:
 
 def note_ended(world: "World", end: str) -> None:
     """Note that the agent that was started last is no more, and how it ended."""
-    world.card.lives.append(Life(world.started_ns, world.now_ns, end))
+    world.card.lives.append(replace(world.life, end_ns=world.now_ns, end=end))
     note_watched(world, world.card)
 
 

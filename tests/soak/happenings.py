@@ -26,6 +26,8 @@ TOLD = (
     "writes refused by the card",
     "card restored from a copy",
     "cards used in turn",
+    "instrument left out",
+    "instrument put back",
     "a record refused for ever, 400",
     "a record refused for ever, listed",
     "records pruned",
@@ -125,6 +127,14 @@ def the_card_is_copied(world: "World") -> None:
     copy()
 
 
+def an_instrument_is_left_out(world: "World") -> None:
+    """Take an instrument out of the config file, or put the one back that was taken out."""
+    kind = "instrument put back" if world.left_out else "instrument left out"
+    world.left_out = "" if world.left_out else world.rng.choice(world.truths).instrument_id
+    world.seen[kind] += 1
+    stopped(world)
+
+
 def the_wall_clock_steps(world: "World") -> None:
     world.seen["wall clock steps"] += 1
     world.wall_off_ns = world.rng.choice([0, 3600 * NS, -10 * YEAR_NS, 10 * YEAR_NS, 94 * YEAR_NS, -world.utc_ns()])
@@ -147,6 +157,7 @@ FAULTS: Mapping[Callable[["World"], None], float] = {
     a_platform_is_restored: 0.6,
     a_record_is_refused: 0.3,
     the_card_is_copied: 0.12,
+    an_instrument_is_left_out: 0.15,
     the_wall_clock_steps: 0.5,
     the_card_fails: 0.3,
 }

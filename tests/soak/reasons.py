@@ -40,6 +40,7 @@ def reason_problems(name: str, chain: Sequence[Interval], boot: Boot, card: Card
         span = boot.true_s(item.start_ns), boot.true_s(item.end_ns)
         late = item.reason is UnknownReason.AGENT_STOPPED and item.start_ns >= BOOTED_NS - NS
         true = [*_of_lives(card.lives, item.reason, faults, late=late), *_of_faults(name, faults, item.reason)]
+        true += _left_out(name, card.lives) if item.reason is UnknownReason.NOT_WATCHED else []
         if not _covered(span, true):
             said = f"{item.reason.value} from {span[0]:.0f} to {span[1]:.0f} s is not what happened"
             problems.append(said)
@@ -48,11 +49,18 @@ def reason_problems(name: str, chain: Sequence[Interval], boot: Boot, card: Card
 
 def _of_lives(lives: Sequence[Life], reason: UnknownReason, faults: Sequence[Fault], *, late: bool) -> Iterable[Span]:
     """Return when that nobody was there may be the reason; what a card did not take before that is as good as that."""
-    for life, following in pairwise(lives):
+    for life, following in pairwise(life for life in lives if life.end):
         if OF_ENDS.get(life.end) == reason.value or (late and life.end == LOST_POWER):
             refused = (fault for fault in faults if fault.kind == "card" and fault.end_ns > life.end_ns - UNWRITTEN_NS)
             from_ns = min([life.end_ns, *(fault.start_ns for fault in refused)])
             yield from_ns / NS - UNSEEN_AT_END_S, following.start_ns / NS + HELD_S
+
+
+def _left_out(name: str, lives: Sequence[Life]) -> Iterable[Span]:
+    lived = [life for life in lives if life.end]
+    for before, life, following in zip(lived, lived[1:], lived[2:], strict=False):
+        if life.left_out == name:
+            yield before.end_ns / NS - UNSEEN_AT_END_S, following.start_ns / NS + HELD_S
 
 
 def _of_faults(name: str, faults: Sequence[Fault], reason: UnknownReason) -> Iterable[Span]:

@@ -14,10 +14,11 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cards import KILLED, LOST_POWER, STOPPED, Card, note_ended
+from cards import KILLED, LOST_POWER, STOPPED, Card, Life, note_ended
 from happenings import DRIVER_FAULTS, FAULTS, TOLD, Fault, killed
 from machine import PLATFORMS, POLL_S, Killed, SimClock, SimDriver, Stopped, write_config
 from platforms import PLATFORM_FAULTS, Platform
@@ -69,7 +70,8 @@ class World:
         self.no_network_until_ns = 0
         self.storage_fault_ns = (0, 0)
         self.faults: list[Fault] = []
-        self.statements_left = self.started_ns = 0
+        self.statements_left = 0
+        self.left_out, self.life = "", Life(0, 0, "", "")
         self._busy: set[str] = set()
         self._due_ns: dict[str, int] = {}
         self._turns = Turns()
@@ -88,14 +90,6 @@ class World:
     def close(self) -> None:
         for platform in self.platforms:
             platform.ledger.close()
-
-    def state_size(self) -> int:
-        """Return the bytes the box takes on its card."""
-        return sum(self.state_files().values())
-
-    def state_files(self) -> dict[str, int]:
-        """Return the size of each file of the box."""
-        return {file.name: file.stat().st_size for file in self.state_dir.rglob("*") if file.is_file()}
 
     # What will happen.
 
@@ -191,7 +185,7 @@ class World:
         with put_under(self):
             while self.now_ns < self.end_ns:
                 self._life(lambda: self.let_pass(self.end_ns))
-            self._quiet = True
+            self._quiet, self.left_out = True, ""
             self.driver_faults.clear()
             self.no_network_until_ns, self.storage_fault_ns, self.statements_left = 0, (0, 0), 0
             for platform in self.platforms:
@@ -231,10 +225,11 @@ class World:
 
     def _start(self) -> None:
         self.seen["starts"] += 1
-        self.started_ns = self.now_ns
+        self.life = Life(self.now_ns, self.now_ns, "", self.left_out)
         self._busy.clear()
-        self.agent = daemon.Agent(self._config, SimClock(self), self.synchronized)
-        for truth in self.truths:
+        watched = tuple(item for item in self._config.instruments if item.id != self.left_out)
+        self.agent = daemon.Agent(replace(self._config, instruments=watched), SimClock(self), self.synchronized)
+        for truth in (truth for truth in self.truths if truth.instrument_id != self.left_out):
             for station in self.agent.buses[truth.instrument_id]._stations:
                 driver = SimDriver(self, truth)
                 station.guard = Guard(truth.instrument_id, driver, self.agent.clock, 1.0, POLL_S)
