@@ -40,9 +40,9 @@ class Unwatched:
                 self._close(instrument_id)
 
     def _write(self, instrument_id: str, now: State) -> State:
-        state = left(now)
+        state, since = left(now), now.line.open
         with self._store.write() as change:
-            save_events(change, instrument_id, now, (now.line.open,))
+            save_events(change, instrument_id, now, (since,) if since.start_ns < since.end_ns else ())
             save_state(change, instrument_id, state)
         return state
 

@@ -114,6 +114,8 @@ def left_until(state: State, boot_id: str, at_ns: int) -> State:
 
 
 def _unwatched(state: State, at_ns: int) -> State:
+    # Books are closed on a whole millisecond, which may not be over yet.
+    at_ns = max(at_ns, state.line.settled_ns)
     since = Interval(state.line.settled_ns, at_ns, Activity.UNKNOWN, UnknownReason.NOT_WATCHED)
     return replace(state, line=Timeline(since), last_seen_ns=at_ns, latest_ns=at_ns)
 

@@ -58,9 +58,11 @@ def _of_lives(lives: Sequence[Life], reason: UnknownReason, faults: Sequence[Fau
 
 def _left_out(name: str, lives: Sequence[Life]) -> Iterable[Span]:
     lived = [life for life in lives if life.end]
-    for before, life, following in zip(lived, lived[1:], lived[2:], strict=False):
+    ends_ns = [0, *(life.end_ns for life in lived)]
+    starts_ns = [*(life.start_ns for life in lived[1:]), *ends_ns[-1:]]
+    for before_ns, life, following_ns in zip(ends_ns, lived, starts_ns, strict=False):
         if life.left_out == name:
-            yield before.end_ns / NS - UNSEEN_AT_END_S, following.start_ns / NS + HELD_S
+            yield before_ns / NS - UNSEEN_AT_END_S, following_ns / NS + HELD_S
 
 
 def _of_faults(name: str, faults: Sequence[Fault], reason: UnknownReason) -> Iterable[Span]:

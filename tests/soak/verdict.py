@@ -24,6 +24,7 @@ from reasons import HELD_S, UNSEEN_AT_END_S, reason_problems
 from truth import NS, Boot, truth_problems
 from world import BORN_UTC_NS, World
 
+from instrument_agent.buffer.calendar_days import daily_summaries
 from instrument_agent.buffer.headfile import read_head
 from instrument_agent.buffer.outbox import PRUNED_SQL
 from instrument_agent.buffer.reader import Reader
@@ -33,6 +34,8 @@ from instrument_agent.core.days import midnights
 from instrument_agent.core.readings import Activity
 
 ZONE = ZoneInfo("Asia/Shanghai")
+SOON_NS = 3600 * NS
+"""So long after its end a day may wait to be counted."""
 KNOWN = (Activity.OFF, Activity.STANDBY, Activity.RUNNING)
 
 
@@ -228,12 +231,17 @@ def _days(world: World, card: Card) -> list[str]:
             if not said_s - slack_s <= true_s <= said_s + unknown_s + slack_s:
                 said = f"{said_s:.0f} s of {activity.value} and {unknown_s:.0f} unknown, truly {true_s:.0f} s"
                 found.append(f"{name}, {day}: {said}")
-    return found + (_uncounted(world, told) if card is world.card else [])
+    return found + (_uncounted(world) if card is world.card else [])
 
 
-def _uncounted(world: World, told: Iterable[tuple[str, str]]) -> list[str]:
+def _uncounted(world: World) -> list[str]:
     """Return the days up to the end that are in no sum of the card in the box, after the first that is."""
-    over = datetime.fromtimestamp(world.utc_ns() / NS, ZONE).date()
+    reader = Reader(world.state_dir)
+    try:
+        told = [(item["instrument_id"], item["data"]["day"]) for item in daily_summaries(reader)]
+    finally:
+        reader.close()
+    over = datetime.fromtimestamp((world.utc_ns() - SOON_NS) / NS, ZONE).date()
     found = []
     for truth in world.truths:
         days = {date.fromisoformat(day) for name, day in told if name == truth.instrument_id}
