@@ -1,13 +1,14 @@
 """The day in which watching ends is counted like any other, and the time after it is told to be not watched."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from calendar_box import HOUR_S, adds_up, utc_s
 from fake_clock import FakeClock
 
-from instrument_agent.buffer.books import save_stop
+from instrument_agent.buffer.books import intervals, save_stop
 from instrument_agent.buffer.calendar_days import daily_summaries
 from instrument_agent.buffer.chain import records_of
 from instrument_agent.buffer.outbox import Outbox
@@ -139,6 +140,19 @@ def test_what_is_taken_out_of_the_config_file_has_its_run_ended_and_its_day_coun
     box.until("2026-11-05T00:00")
     assert [(day["day"], round(day["running_ms"] / HOUR_MS)) for day in box.days()][1:] == [("2026-11-02", 10)]
     assert [day["day"] for day in box.days("sem-1")] == ["2026-11-02", "2026-11-03", "2026-11-04"]
+    assert box.proven()
+
+
+def test_an_instrument_that_is_left_within_a_millisecond_has_no_interval_that_ends_before_it_begins(box: Box) -> None:
+    box.until("2026-11-02T02:00")
+    box.stop()
+    box.clock.advance(0.0001)  # books are closed on the next whole millisecond
+    box.start("sem-1")
+    for _look in range(2):
+        box.upkeep.do_what_is_due(box.recorder, box.anchoring)
+    box.until("2026-11-03T00:00")
+    chain = intervals(box.store, "xrd-1", "boot-1")
+    assert all(item.start_ns < item.end_ns == after.start_ns for item, after in pairwise(chain))
     assert box.proven()
 
 
