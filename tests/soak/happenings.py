@@ -28,6 +28,7 @@ TOLD = (
     "cards used in turn",
     "instrument left out",
     "instrument put back",
+    "suspended",
     "a record refused for ever, 400",
     "a record refused for ever, listed",
     "records pruned",
@@ -38,7 +39,7 @@ TOLD = (
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of an instrument's driver or, without a name, of the card; ns of true time."""
+    """A fault of an instrument's driver or, without a name, of the card or the machine; ns of true time."""
 
     instrument_id: str
     kind: str
@@ -135,6 +136,14 @@ def an_instrument_is_left_out(world: "World") -> None:
     stopped(world)
 
 
+def the_machine_sleeps(world: "World") -> None:
+    """Let time pass in which nothing runs, though the boot clock does."""
+    world.seen["suspended"] += 1
+    until_ns = world.lasting_ns(world.rng.choice([60, 600, 7200]))
+    world.faults.append(Fault("", "suspended", world.now_ns, until_ns))
+    world.now_ns = until_ns
+
+
 def the_wall_clock_steps(world: "World") -> None:
     world.seen["wall clock steps"] += 1
     world.wall_off_ns = world.rng.choice([0, 3600 * NS, -10 * YEAR_NS, 10 * YEAR_NS, 94 * YEAR_NS, -world.utc_ns()])
@@ -158,6 +167,7 @@ FAULTS: Mapping[Callable[["World"], None], float] = {
     a_record_is_refused: 0.3,
     the_card_is_copied: 0.12,
     an_instrument_is_left_out: 0.15,
+    the_machine_sleeps: 0.3,
     the_wall_clock_steps: 0.5,
     the_card_fails: 0.3,
 }

@@ -29,6 +29,7 @@ OF_FAULTS = {
     "implausible": {"implausible_reading"},
     "absent": {"not_polled"},
     "card": {"storage_fault"},
+    "suspended": {"not_polled"},
 }
 Span = tuple[float, float]
 
@@ -48,10 +49,12 @@ def reason_problems(name: str, chain: Sequence[Interval], boot: Boot, card: Card
 
 
 def _of_lives(lives: Sequence[Life], reason: UnknownReason, faults: Sequence[Fault], *, late: bool) -> Iterable[Span]:
-    """Return when that nobody was there may be the reason; what a card did not take before that is as good as that."""
+    """Return when that nobody was there may be the reason; what was not written before that is as good as that."""
     for life, following in pairwise(life for life in lives if life.end):
         if OF_ENDS.get(life.end) == reason.value or (late and life.end == LOST_POWER):
-            refused = (fault for fault in faults if fault.kind == "card" and fault.end_ns > life.end_ns - UNWRITTEN_NS)
+            refused = (
+                fault for fault in faults if not fault.instrument_id and fault.end_ns > life.end_ns - UNWRITTEN_NS
+            )
             from_ns = min([life.end_ns, *(fault.start_ns for fault in refused)])
             yield from_ns / NS - UNSEEN_AT_END_S, following.start_ns / NS + HELD_S
 
@@ -73,10 +76,15 @@ def _of_faults(name: str, faults: Sequence[Fault], reason: UnknownReason) -> Ite
 
 
 def _end_ns(fault: Fault, faults: Sequence[Fault]) -> int:
-    """Return the end of a fault: here a driver that hangs comes back only after all that began to hang meanwhile."""
+    """Return until when a fault is the reason.
+
+    Here a driver that hangs comes back only after all that began to hang meanwhile, and a machine that falls asleep
+    with a fault knows of no other reason when it wakes.
+    """
     end_ns = fault.end_ns
     for other in sorted(faults, key=lambda item: item.start_ns):
-        if fault.kind == other.kind == "hung" and fault.start_ns <= other.start_ns < end_ns:
+        longer = other.kind == "suspended" or fault.kind == other.kind == "hung"
+        if longer and fault.start_ns <= other.start_ns < end_ns + BESIDE_S * NS:
             end_ns = max(end_ns, other.end_ns)
     return end_ns
 
