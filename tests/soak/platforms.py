@@ -79,7 +79,9 @@ class Platform:
     def heartbeat(self, body: Mapping[str, Any]) -> Reply:
         check_heartbeat(BOX, json.loads(json.dumps(body)))
         world = self._world
-        world.problems += live_problems(world.truths, body["instruments"], world.now_ns / NS, LIVE_S)
+        late = (item for item in world.faults if item.kind == "suspended" and item.end_ns > world.now_ns - LIVE_S * NS)
+        back_s = LIVE_S + sum(item.end_ns - item.start_ns for item in late) / NS
+        world.problems += live_problems(world.truths, body["instruments"], world.now_ns / NS, back_s)
         return self._exchange(dict)
 
     def watermark(self) -> Reply:

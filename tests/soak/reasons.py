@@ -72,7 +72,13 @@ def _of_faults(name: str, faults: Sequence[Fault], reason: UnknownReason) -> Ite
     for fault in faults:
         if fault.instrument_id in ("", name) and reason.value in OF_FAULTS[fault.kind]:
             beside_s = UNSEEN_AT_END_S if fault.kind == "card" else BESIDE_S
-            yield fault.start_ns / NS - beside_s, _end_ns(fault, faults) / NS + beside_s
+            yield _start_ns(fault, faults) / NS - beside_s, _end_ns(fault, faults) / NS + beside_s
+
+
+def _start_ns(fault: Fault, faults: Sequence[Fault]) -> int:
+    """Return from when a fault is the reason: what fails first after a sleep explains all that was not seen."""
+    slept = (item for item in faults if item.kind == "suspended" and item.start_ns < fault.start_ns)
+    return min([fault.start_ns, *(item.start_ns for item in slept if item.end_ns > fault.start_ns - BESIDE_S * NS)])
 
 
 def _end_ns(fault: Fault, faults: Sequence[Fault]) -> int:
