@@ -42,6 +42,18 @@ class UnknownReason(StrEnum):
     STORAGE_FAULT = "storage_fault"
 
 
+WITHOUT_AGENT = frozenset(
+    {
+        UnknownReason.AGENT_STOPPED,
+        UnknownReason.AGENT_CRASHED,
+        UnknownReason.POWER_LOSS,
+        UnknownReason.NOT_WATCHED,
+        UnknownReason.STORAGE_FAULT,
+    }
+)
+"""Reasons that are over with the first reading of any kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One quantity a driver can read.

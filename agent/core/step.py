@@ -23,7 +23,7 @@ from instrument_agent.core.activity import (
 )
 from instrument_agent.core.drift import Drift, Moved
 from instrument_agent.core.ledger import Interval, Timeline, settle
-from instrument_agent.core.readings import Activity, FailedRead, Observation, Reading, UnknownReason
+from instrument_agent.core.readings import WITHOUT_AGENT, Activity, FailedRead, Observation, Reading, UnknownReason
 from instrument_agent.core.sanity import UNDOUBTED, Finding, Senses
 from instrument_agent.core.sessions import (
     POWERED,
@@ -94,6 +94,9 @@ def step(rules: Rules, state: State, reading: Reading) -> tuple[State, tuple[Eve
     if reading.at_ns < state.latest_ns:
         raise ValueError(f"time went backwards: {reading.at_ns} ns after {state.latest_ns} ns")
     if isinstance(reading, Observation):
+        if rules.channel not in reading.values and not (state.silence and state.silence[-1].reason in WITHOUT_AGENT):
+            state = replace(state, latest_ns=reading.at_ns)
+            return _account(rules, state, _silent(rules, state, reading.at_ns))
         number = judged_number(rules, reading.values.get(rules.channel))
         if number is not None and rules.calibrated:
             steady, left = steadily(rules, state, iter(((reading.at_ns, number),)))

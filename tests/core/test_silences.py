@@ -7,6 +7,7 @@ from instrument_agent.core.readings import NS_PER_S, Activity, Reading, UnknownR
 from instrument_agent.core.step import begin, live
 
 UNAVAILABLE, ERROR, HUNG = UnknownReason.DRIVER_UNAVAILABLE, UnknownReason.DRIVER_ERROR, UnknownReason.DRIVER_HUNG
+CRASHED = UnknownReason.AGENT_CRASHED
 
 
 def test_a_silence_of_gap_is_held():
@@ -70,9 +71,20 @@ def test_an_absent_channel_is_nothing_read():
     assert books.intervals[1] == (100, 300, "unknown: not_polled")
 
 
-def test_an_absent_channel_ends_the_reason_of_the_failed_read_before_it():
+def test_an_absent_channel_leaves_the_reason_of_the_failed_read_before_it():
     books = played([*held(0, 101, RUN), failed(110, HUNG), absent(150), absent(200), *held(201, 210, RUN)])
-    assert books.intervals[1:-1] == [(100, 150, "unknown: driver_hung"), (150, 201, "unknown: not_polled")]
+    assert books.intervals[1] == (100, 201, "unknown: driver_hung")
+
+
+def test_an_absent_channel_ends_the_time_without_an_agent():
+    books = played([*held(0, 101, RUN), failed(101, CRASHED), absent(150), absent(200), *held(201, 210, RUN)])
+    assert books.intervals[1:-1] == [(100, 150, "unknown: agent_crashed"), (150, 201, "unknown: not_polled")]
+
+
+def test_a_value_that_is_absent_now_and_then_does_not_cut_unknown_time_into_pieces():
+    shape = [reading for second in range(101, 300, 2) for reading in (at(second, None), absent(second + 1))]
+    books = played([*held(0, 101, RUN), *shape, *held(301, 310, RUN)])
+    assert books.intervals[1:-1] == [(100, 301, "unknown: implausible_reading")]
 
 
 def test_nonsense_is_never_zero_nor_off():

@@ -84,12 +84,12 @@ def _start_ns(fault: Fault, faults: Sequence[Fault]) -> int:
 def _end_ns(fault: Fault, faults: Sequence[Fault]) -> int:
     """Return until when a fault is the reason.
 
-    Here a driver that hangs comes back only after all that began to hang meanwhile, and a machine that falls asleep
-    with a fault knows of no other reason when it wakes.
+    Here a driver that hangs comes back only after all that began to hang meanwhile, a machine that falls asleep with a
+    fault knows of no other reason when it wakes, and an answer without the value is none.
     """
     end_ns = fault.end_ns
     for other in sorted(faults, key=lambda item: item.start_ns):
-        longer = other.kind == "suspended" or fault.kind == other.kind == "hung"
+        longer = other.kind in ("suspended", "absent") or fault.kind == other.kind == "hung"
         if longer and fault.start_ns <= other.start_ns < end_ns + BESIDE_S * NS:
             end_ns = max(end_ns, other.end_ns)
     return end_ns
