@@ -147,7 +147,12 @@ class World:
             self._wake()
             return self.boot.true_ns(bus.due_ns)
         if name in self._turns:
-            return self._turns.go_on(name) or self.now_ns + 10 * self.end_ns
+            since_ns = self.now_ns
+            try:
+                return self._turns.go_on(name) or self.now_ns + 10 * self.end_ns
+            finally:  # a delivery that sends for long holds up the others only here: in the product all are threads
+                if self.now_ns - since_ns > POLL_S * NS:
+                    self.faults.append(Fault("", "suspended", since_ns, self.now_ns))
         if name == "beat":
             for heartbeat in agent.heartbeats:
                 heartbeat._beat()
