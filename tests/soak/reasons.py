@@ -89,7 +89,8 @@ def _end_ns(fault: Fault, faults: Sequence[Fault]) -> int:
     """
     end_ns = fault.end_ns
     for other in sorted(faults, key=lambda item: item.start_ns):
-        longer = other.kind in ("suspended", "absent") or fault.kind == other.kind == "hung"
+        its_own = other.instrument_id in ("", fault.instrument_id)
+        longer = (its_own and other.kind in ("suspended", "absent")) or fault.kind == other.kind == "hung"
         if longer and fault.start_ns <= other.start_ns < end_ns + BESIDE_S * NS:
             end_ns = max(end_ns, other.end_ns)
     return end_ns
