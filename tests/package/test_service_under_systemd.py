@@ -166,7 +166,8 @@ def test_every_driver_loads_from_what_is_carried_on_the_python_of_debian(box: Bo
 def test_a_search_without_end_is_given_up_with_debians_own_regex(box: Box) -> None:
     ours = "import sys; sys.path.insert(0, '/usr/lib/instrument-agent')"
     want = "from instrument_agent.drivers.text_lines import wanted"
-    search = "wanted({'channel': 'power_w', 'unit': 'W', 'pattern': '(a+)+$'}).search('a' * 500 + 'b')"
+    endless = "(?:a|aa)*?(?:a|aa)*?(a)$"  # its cost grows exponentially, so that no machine is fast enough
+    search = f"wanted({{'channel': 'power_w', 'unit': 'W', 'pattern': '{endless}'}}).search('a' * 500 + 'b')"
     done = box.run("python3", "-I", "-c", f"{ours}; {want}; {search}")
     assert "SearchTooLong" in done.stderr
 
