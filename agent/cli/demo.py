@@ -64,13 +64,14 @@ def _run(seconds: float, speed: float, json_wanted: bool) -> int:
 
     directory = Path(tempfile.mkdtemp(prefix="instrument-agent-demo-"))
     bench = Demo(directory, seconds, speed)
-    click.echo(_("config file of the box: {path}").format(path=bench.config_path), err=json_wanted)
-    if json_wanted:
-        result = _with_progress(bench)
-        click.echo(as_json(result.as_json()))
-    else:
-        result = _with_picture(bench)
-        _print_summary(result)
+    with bench.ended_in_order():
+        click.echo(_("config file of the box: {path}").format(path=bench.config_path), err=json_wanted)
+        if json_wanted:
+            result = _with_progress(bench)
+            click.echo(as_json(result.as_json()))
+        else:
+            result = _with_picture(bench)
+            _print_summary(result)
     return 0 if result.good else 1
 
 

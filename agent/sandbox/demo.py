@@ -4,8 +4,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,24 @@ class Demo:
             return 0.0
         return (self._clock.boottime_ns() - self._zero_ns) / NS_PER_S
 
+    @contextmanager
+    def ended_in_order(self) -> Iterator[None]:
+        """Have Ctrl-C (or a terminal that goes) end ``run`` early and in order.
+
+        To be entered before anything is said: a KeyboardInterrupt that comes while a library is imported may be lost
+        there, and the demo would go on as if nobody had asked.
+        """
+        before = [(number, signal.signal(number, self._interrupt)) for number in ENDING]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
     def run(self, show: Callable[[Look], None]) -> Result:
-        """Run it all, calling ``show`` a few times a second; Ctrl-C ends it early and in order."""
+        """Run it all, calling ``show`` a few times a second."""
         result = Result(self.config_path, self._seconds, self._speed)
         with ExitStack() as stack:
-            for number in ENDING:
-                stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
             ledger = stack.enter_context(Ledger(f"sqlite:///{self._directory / 'platform.db'}"))
             platform = stack.enter_context(PlatformServer(create_app(ledger, self._clock.utc_ns)))
             stack.enter_context(self._bench)

@@ -42,16 +42,16 @@ class Life:
 class Card:
     """One card: the keys of all records ever committed on it, the intervals that were pruned, and how far it saw.
 
-    ``watched_to_ns`` says until when (true time) each boot must be accounted for, ``blind_s`` how much of the end of
-    it could not be written down, ``lives`` when the agent lived on it. ``directory`` is where the card lies while it
-    is not in the box.
+    ``watched_to_ns`` says until when (true time) each boot of an instrument must be accounted for, ``blind_s`` how much
+    of the end of it could not be written down, ``lives`` when the agent lived on it. ``directory`` is where the card
+    lies while it is not in the box.
     """
 
     keys: set[Key] = field(default_factory=set)
     newest_id: int = 0
     pruned: dict[tuple[str, str, int], Interval] = field(default_factory=dict)
-    watched_to_ns: dict[str, int] = field(default_factory=dict)
-    blind_s: dict[str, float] = field(default_factory=dict)
+    watched_to_ns: dict[tuple[str, str], int] = field(default_factory=dict)
+    blind_s: dict[tuple[str, str], float] = field(default_factory=dict)
     lives: list[Life] = field(default_factory=list)
     directory: Path | None = None
 
@@ -92,10 +92,12 @@ def put_in(world: "World", card: Card) -> Card:
 def note_watched(world: "World", card: Card) -> None:
     """Note that everything up to now is to be accounted for on this card, except what it could not take."""
     if world.now_ns - world.life.start_ns > CHECKPOINT_S * NS:
-        card.watched_to_ns[world.boot.boot_id] = world.now_ns
         failing_ns, until_ns = world.storage_fault_ns
         blind = world.now_ns < until_ns + 2 * POLL_S * NS  # what was kept in memory is written at one of the next polls
-        card.blind_s[world.boot.boot_id] = (world.now_ns - failing_ns) / NS if blind else 0.0
+        for truth in (truth for truth in world.truths if truth.instrument_id != world.life.left_out):
+            book = truth.instrument_id, world.boot.boot_id
+            card.watched_to_ns[book] = world.now_ns
+            card.blind_s[book] = (world.now_ns - failing_ns) / NS if blind else 0.0
 
 
 def note_ended(world: "World", end: str) -> None:

@@ -21,7 +21,7 @@ from oracle import (
 )
 from platforms import Platform
 from reasons import HELD_S, UNSEEN_AT_END_S, reason_problems
-from truth import NS, Boot, truth_problems
+from truth import NS, truth_problems
 from world import BORN_UTC_NS, World
 
 from instrument_agent.buffer.calendar_days import daily_summaries
@@ -198,15 +198,11 @@ def _accounting(world: World, card: Card, directory: Path) -> list[str]:
         if name in born and chain[0].start_ns != 0:
             wrong.append(f"accounted from {chain[0].start_ns} ns, not from the beginning of the boot")
         born.add(name)
-        left_s = (boot.boottime_ns(card.watched_to_ns.get(boot_id, 0)) - chain[-1].end_ns) / NS
-        if left_s > UNSEEN_AT_END_S + card.blind_s.get(boot_id, 0.0) and not _was_left_out(name, boot, card):
+        left_s = (boot.boottime_ns(card.watched_to_ns.get((name, boot_id), 0)) - chain[-1].end_ns) / NS
+        if left_s > UNSEEN_AT_END_S + card.blind_s.get((name, boot_id), 0.0):
             wrong.append(f"{left_s:.0f} s at the end of the boot are not accounted for")
         found += [f"{name} in boot {order.index(boot_id)}: {sentence}" for sentence in wrong]
     return found
-
-
-def _was_left_out(name: str, boot: Boot, card: Card) -> bool:
-    return any(life.left_out == name and life.end_ns > boot.origin_ns for life in card.lives)
 
 
 def _days(world: World, card: Card) -> list[str]:
