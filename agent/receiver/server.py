@@ -1,5 +1,6 @@
 """Serve the platform from a thread of this process, on loopback unless told otherwise."""
 
+import asyncio
 import socket
 import threading
 from os import PathLike
@@ -85,3 +86,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await asyncio.sleep(0)
+        # uvicorn leaves a connection open whose client takes no answer, or that came at the very last moment.
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)

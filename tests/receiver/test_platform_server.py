@@ -1,5 +1,6 @@
 """The server as a context manager: there when it says so, gone when it says so."""
 
+import gc
 import logging
 import shutil
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from starlette.types import Receive, Scope, Send
 from wire_box import Box
 
+import instrument_agent.receiver.server
 from instrument_agent.receiver import Ledger, PlatformServer, create_app
 
 
@@ -66,6 +69,25 @@ def test_a_box_that_goes_away_in_mid_request_is_no_bug(ledger: Ledger, caplog: p
             assert client.recv(100).startswith(b"HTTP/1.1 100"), "the body is being waited for"
             client.sendall(b'{"epoch": ')
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_client_that_does_not_take_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instrument_agent.receiver.server, "_DRAIN_S", 1)
+    begun = threading.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        begun.set()
+        await send({"type": "http.response.body", "body": bytes(50_000_000)})
+
+    with PlatformServer(app) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        client = socket.create_connection((host, int(port)), timeout=30)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert begun.wait(30)
+    client.close()
+    del server
+    gc.collect()  # a socket of the server that is still open is told as a mistake
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
