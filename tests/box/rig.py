@@ -151,6 +151,10 @@ class Rig:
     def received(self) -> list[tuple[str, int]]:
         return [(record["epoch"], record["seq"]) for record in self.records()]
 
+    def each_is_there_once(self) -> bool:
+        """Whether the platform has what was made; to be waited for, as a running agent may always make one more."""
+        return sorted(self.received()) == sorted(self.made())
+
     def chain(self, name: str, boot_id: str | None = None) -> list[Interval]:
         """The ledger of an instrument in one boot; raises if a second is missing or there twice."""
         reader = Reader(self.directory / "state")
