@@ -151,9 +151,14 @@ class Rig:
     def received(self) -> list[tuple[str, int]]:
         return [(record["epoch"], record["seq"]) for record in self.records()]
 
-    def each_is_there_once(self) -> bool:
-        """Whether the platform has what was made; to be waited for, as a running agent may always make one more."""
-        return sorted(self.received()) == sorted(self.made())
+    def stop_when_all_is_there(self) -> None:
+        """Stop the agent once each record is there once; it may make one more until it is gone."""
+        self.until(lambda: sorted(self.received()) == sorted(self.made()), "nothing is lost, nothing doubled")
+        assert self.agent is not None
+        assert self.agent.stop() == 0
+        received = self.received()
+        assert len(set(received)) == len(received)
+        assert set(received) <= self.made()
 
     def chain(self, name: str, boot_id: str | None = None) -> list[Interval]:
         """The ledger of an instrument in one boot; raises if a second is missing or there twice."""

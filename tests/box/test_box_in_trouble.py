@@ -69,8 +69,7 @@ def test_an_unreachable_platform_lets_the_queue_grow_and_gets_everything_later(r
     )
 
     rig.start_platform(port)
-    rig.until(rig.each_is_there_once, "everything is delivered")
-    assert rig.agent.stop() == 0
+    rig.stop_when_all_is_there()
 
 
 def test_a_dead_destination_never_holds_up_another(rig):

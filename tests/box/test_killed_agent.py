@@ -17,8 +17,7 @@ def finish(rig, dial, runs=1):
     rig.until(lambda: rig.activity("xrd-1") == "running", "the run is taken up again")
     dial.watts = 100.0
     rig.until(lambda: len(rig.records("run_session")) == runs, "the run is delivered")
-    rig.until(rig.each_is_there_once, "nothing is lost, nothing doubled")
-    assert rig.agent.stop() == 0
+    rig.stop_when_all_is_there()
 
 
 def test_a_run_over_a_kill_9_is_one_session_with_its_unseen_seconds_and_delivered_once(rig, dial):
@@ -65,8 +64,7 @@ def test_a_kill_in_every_phase_loses_and_doubles_nothing(rig, dial):
         rig.agent.kill()
     rig.start_agent()
     rig.until(lambda: len(rig.records("run_session")) == 2, "both runs are delivered")
-    rig.until(rig.each_is_there_once, "nothing is lost, nothing doubled")
-    assert rig.agent.stop() == 0
+    rig.stop_when_all_is_there()
 
     chain = rig.chain("xrd-1")  # raises if a second is missing or there twice
     running = sum(item.end_ns - item.start_ns for item in chain if item.activity is Activity.RUNNING)

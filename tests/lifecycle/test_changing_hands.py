@@ -46,9 +46,7 @@ def ended_in_order(rig: Rig, dial: Dial) -> list[dict[str, Any]]:
     """Let the run end and all of it be delivered, stop the agent, and have the whole database proven."""
     dial.watts = 1.0
     rig.until(lambda: rig.activity("xrd-1") == "off", "it is off")
-    rig.until(rig.each_is_there_once, "all is delivered")
-    assert rig.agent is not None
-    assert rig.agent.stop() == 0
+    rig.stop_when_all_is_there()
     assert walked(rig.directory / "state").differences == []
     return log_of(rig)
 
